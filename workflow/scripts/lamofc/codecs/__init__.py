@@ -1,0 +1,109 @@
+"""Codecs by name: `lamofc/codecs/<name>.py` holds a class `Codec`; dashes in names become underscores."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from lamofc.errors import ConfigError
+from lamofc.interfaces import Assets, Codec, Coder, Sample, TensorSpec
+
+Entry = Mapping[str, Any]  # {"codec": name, "parameters": {...}, "fallback": Entry (optional)}
+FALLBACK = "fallback/"  # prefix of the fallback's arrays among a stream's assets
+
+
+def module_name(name: str) -> str:
+    """Dotted module of a codec; ConfigError if the name could not be one."""
+    if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name):
+        raise ConfigError(f"codec name {name!r}: use lower-case letters, digits and single dashes")
+    return f"lamofc.codecs.{name.replace('-', '_')}"
+
+
+def load(name: str) -> type[Codec]:
+    """The codec class of that name; ConfigError names the file that is missing."""
+    module = module_name(name)
+    try:
+        return importlib.import_module(module).Codec
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        path = f"workflow/scripts/{module.replace('.', '/')}.py"
+        raise ConfigError(f"codec {name!r} is unknown: there is no {path}") from None
+
+
+def build(name: str, parameters: Mapping[str, Any]) -> Codec:
+    """A codec with these parameters; ConfigError on keys it does not have or values it refuses."""
+    cls = load(name)
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise ConfigError(f"codec {name}: unknown key {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}")
+    try:
+        return cls(**parameters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"codec {name}: {error}") from error
+
+
+def at_point(entry: Entry, point: Any) -> dict[str, Any]:
+    """A config entry at one ladder point. A point is the knob's value or a mapping of parameters,
+    in which `fallback` holds parameters of the fallback."""
+    name, parameters = entry["codec"], dict(entry.get("parameters", {}))
+    changes = dict(point) if isinstance(point, Mapping) else {load(name).knob: point}
+    fallback = entry.get("fallback")
+    changed_fallback = changes.pop("fallback", {})
+    out: dict[str, Any] = {"codec": name, "parameters": parameters | changes}
+    if fallback is not None:
+        merged = dict(fallback.get("parameters", {})) | changed_fallback
+        out["fallback"] = {"codec": fallback["codec"], "parameters": merged}
+    return out
+
+
+def point_name(entry: Entry, point: Any) -> str:
+    """The knob's value as written in tables and file names."""
+    value = point[load(entry["codec"]).knob] if isinstance(point, Mapping) else point
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def fit(entry: Entry, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
+    """Assets of a codec and of its fallback, from calibration samples (iterated once per fitted part)."""
+    own, rest, fallback = _parts(entry, specs)
+    assets: dict[str, np.ndarray] = {}
+    if own.fitted:
+        assets |= own.fit([s for s in specs if s.name not in rest], samples)
+    if fallback is not None and fallback.fitted and rest:
+        rest_specs = [s for s in specs if s.name in rest]
+        assets |= {FALLBACK + k: v for k, v in fallback.fit(rest_specs, samples).items()}
+    return assets
+
+
+def needs_fit(entry: Entry) -> bool:
+    """Whether the codec or its fallback is fitted on calibration features."""
+    return load(entry["codec"]).fitted or ("fallback" in entry and load(entry["fallback"]["codec"]).fitted)
+
+
+def coder(entry: Entry, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
+    """The coder of a stream; tensors of kinds the codec does not take go to the fallback."""
+    from lamofc.codecs.composite import Composite
+
+    own, rest, fallback = _parts(entry, specs)
+    if not rest:
+        return own.coder(specs, assets)
+    return Composite(own, fallback, specs, rest, assets)
+
+
+def _parts(entry: Entry, specs: Sequence[TensorSpec]) -> tuple[Codec, frozenset[str], Codec | None]:
+    own = build(entry["codec"], entry.get("parameters", {}))
+    rest = frozenset(s.name for s in specs if s.kind not in own.kinds)
+    fallback = entry.get("fallback")
+    if rest and fallback is None:
+        kinds = sorted({s.kind for s in specs if s.name in rest})
+        raise ConfigError(f"codec {entry['codec']} does not code {', '.join(kinds)}: name a fallback in the config")
+    built = build(fallback["codec"], fallback.get("parameters", {})) if fallback is not None else None
+    if built is not None and not {s.kind for s in specs if s.name in rest} <= built.kinds:
+        raise ConfigError(f"fallback {fallback['codec']} of {entry['codec']} does not code every remaining kind")
+    return own, rest, built

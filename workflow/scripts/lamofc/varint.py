@@ -1,0 +1,31 @@
+"""Unsigned LEB128 integers, the only integer coding in packets."""
+
+from __future__ import annotations
+
+from lamofc.errors import BitstreamError
+
+MAX_VALUE = 2**63 - 1
+
+
+def put(value: int) -> bytes:
+    """Non-negative integer -> 1 to 9 bytes, least significant 7 bits first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def take(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """(value, position after it); BitstreamError when the data ends early or the value exceeds 63 bits."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 56:
+            raise BitstreamError(f"integer at byte {at} is cut off or too long")
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7

@@ -1,0 +1,19 @@
+"""Entropy coding parts that codecs are composed of.
+
+Everything goes onto one ANS stack per section, so a section costs its entropy plus about three bytes:
+
+    enc = ans.Encoder(); ...put...; data = enc.bytes()
+    dec = ans.Decoder(data); ...take in the same order...; dec.close()
+
+ans        Encoder, Decoder, Table (integer frequencies); `put(symbols, table)`, `put_uniform(values, size)`
+bank       static tables of the discretised Laplace and Gaussian family, indexed by sigma / step in quarter octaves
+grouped    `put(enc, symbols, tables)`: integer matrix (rows, n), one bank index per row; any int32 value, escapes inside
+fitting    best bank index per row from its symbols, and the exact cost in bits of every index
+histogram  `put(enc, symbols, alphabet)`: table fitted to this stream and sent; falls back to raw or constant
+integers   `put(enc, values)`: rare non-negative integers of any size (Exp-Golomb classes)
+scales     standard deviations as 6-bit levels in quarter octaves, and their coding
+bits       `pack(values, width)`, `unpack(data, width, count)`: raw b-bit integers, without ANS
+planes     `split(array)`, `merge(planes, dtype, shape)`: bytes by significance, sign rotated behind the exponent
+
+Tables are integers fixed by rounding far from ties, so that encoder and decoder agree on every machine.
+"""

@@ -1,0 +1,109 @@
+"""A stack of symbols under integer frequency tables (Duda 2013), coded by constriction's 24-bit rANS.
+
+The encoder keeps what it is given and pushes it in reverse at the end: the decoder then takes in the order of `put`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import constriction
+import numpy as np
+
+from lamofc.errors import BitstreamError
+
+_MODELS = constriction.stream.model
+_MAX_UNIFORM_BITS = 16
+_SLACK_BITS = 64.0  # state of the coder, and the rounding of frequencies to 24 bits
+
+
+class Table:
+    """A distribution over 0 .. len(frequencies)-1, at least two symbols, integer frequencies summing below 2^24.
+
+    floor: the fewest bits one symbol can cost, by which decoders bound what given bytes may hold.
+    """
+
+    def __init__(self, frequencies: np.ndarray) -> None:
+        self.frequencies = np.maximum(np.asarray(frequencies, np.int64), 1)
+        self.size, self.total = len(self.frequencies), int(self.frequencies.sum())
+        if self.size < 2 or self.total >= 1 << 24:
+            raise ValueError(f"table of {self.size} symbols and total {self.total}: needs 2 symbols and less than 2^24")
+        self.model = _MODELS.Categorical(self.frequencies.astype(np.float64), perfect=False)
+        self.floor = 0.98 * math.log2(self.total / int(self.frequencies.max()))
+
+    def bits(self) -> np.ndarray:
+        """Code length of each symbol."""
+        return np.log2(self.total / self.frequencies)
+
+
+class Encoder:
+    """Collects symbols; `bytes` codes them all."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, object]] = []
+
+    def put(self, symbols: np.ndarray, table: Table) -> None:
+        """Integers 0 .. table.size-1, any shape; not to be changed before `bytes`. KeyError in `bytes` on others."""
+        self._parts.append((np.ascontiguousarray(symbols, np.int32).ravel(), table.model))
+
+    def put_uniform(self, values: np.ndarray | int, size: int) -> None:
+        """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
+        values = np.atleast_1d(np.asarray(values)).ravel()
+        for shift, chunk in _chunks(size):
+            self._parts.append((np.ascontiguousarray((values >> shift) % chunk, np.int32), _MODELS.Uniform(chunk)))
+
+    def bytes(self) -> bytes:
+        """All symbols so far; the decoder must know their number and tables."""
+        coder = constriction.stream.stack.AnsCoder()
+        for symbols, model in reversed(self._parts):
+            if symbols.size:
+                coder.encode_reverse(symbols, model)
+        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+
+class Decoder:
+    """Takes symbols in the order they were put. BitstreamError if the bytes cannot hold them."""
+
+    def __init__(self, data: bytes) -> None:
+        if data[-1:] == b"\0":
+            raise BitstreamError("entropy-coded bytes end in a zero, which no encoder writes")
+        words = np.frombuffer(data + bytes(-len(data) % 4), "<u4").astype(np.uint32)
+        self._coder = constriction.stream.stack.AnsCoder(words) if words.size else constriction.stream.stack.AnsCoder()
+        self._bits = 8.0 * len(data) + _SLACK_BITS
+
+    def take(self, count: int, table: Table) -> np.ndarray:
+        """-> (count,) int32."""
+        return self._take(count, table.model, table.floor)
+
+    def take_uniform(self, count: int, size: int) -> np.ndarray:
+        """-> (count,) int64."""
+        values = np.zeros(count, np.int64)
+        for shift, chunk in _chunks(size):
+            values |= self._take(count, _MODELS.Uniform(chunk), 0.98 * math.log2(chunk)).astype(np.int64) << shift
+        return values
+
+    def take_one(self, size: int) -> int:
+        """One integer 0 .. size-1 that `put_uniform` put."""
+        return int(self.take_uniform(1, size)[0])
+
+    def close(self) -> None:
+        """Refuse bytes that hold more than was taken."""
+        if not self._coder.is_empty():
+            raise BitstreamError("entropy-coded bytes hold more than their symbols: damaged, or other tables")
+
+    def _take(self, count: int, model: object, floor: float) -> np.ndarray:
+        self._bits -= count * floor
+        if self._bits < 0:
+            raise BitstreamError(f"{count} symbols cannot come from so few entropy-coded bytes")
+        return self._coder.decode(model, count) if count else np.empty(0, np.int32)
+
+
+def _chunks(size: int) -> list[tuple[int, int]]:
+    """(shift, size) of the uniform symbols that make one of 0 .. size-1; none for size 1."""
+    if size <= 1 << _MAX_UNIFORM_BITS:
+        return [(0, size)] if size > 1 else []
+    width = size.bit_length() - 1
+    if size != 1 << width:
+        raise ValueError(f"uniform size {size} is above 2^16 and no power of two")
+    shifts = range(0, width, _MAX_UNIFORM_BITS)
+    return [(shift, 1 << min(_MAX_UNIFORM_BITS, width - shift)) for shift in shifts]

@@ -6,6 +6,7 @@ The byte layout is specified in docs/bitstream.md; keep the two in step.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import time
@@ -18,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lamofc import codecs, features, packet
-from lamofc.errors import BitstreamError, ConfigError
+from lamofc.errors import BitstreamError, ConfigError, FeatureError
 from lamofc.interfaces import Assets, Coder, Sample, TensorSpec
 
 MAGIC = b"LMFC"
@@ -26,6 +27,8 @@ END_MAGIC = b"CFML"
 VERSION = 1
 MAX_HEADER = 1 << 24
 MAX_SAMPLE_ELEMENTS = 1 << 31
+SMALL_SAMPLE = 1 << 26  # elements that a packet of any size may claim
+ELEMENTS_PER_BYTE = 1 << 16  # and how many more per byte of the packet
 _PREFIX = struct.Struct("<4sBII")  # magic, version, compressed and raw length of the header
 _CRC = struct.Struct("<I")
 _FOOTER = struct.Struct("<QIII4s")  # index offset, index length, samples, CRC-32 of index + these three, end magic
@@ -71,6 +74,8 @@ class BitstreamWriter:
             self.encode_seconds += time.perf_counter() - start
             decoded = self.coder.decode(sections, shapes)
         features.check(decoded, self.specs, f"{name} as decoded")
+        if features.elements(sample) > min(MAX_SAMPLE_ELEMENTS, _claimable(sections)):
+            raise FeatureError(f"{name}: {features.elements(sample)} elements are too many for one packet; split the sample")
         data = packet.pack(
             len(self._lengths), features.lengths(sample, self.specs), sections, features.checksum(decoded, self.specs)
         )
@@ -100,10 +105,20 @@ class BitstreamWriter:
 
 
 class BitstreamReader:
-    """Read a bitstream with its assets. Every refusal is a BitstreamError that names the file."""
+    """Read a bitstream with its assets. Every refusal is a BitstreamError that names the file.
 
-    def __init__(self, path: Path, assets: Assets | None = None, asset_hashes: Mapping[str, str] | None = None) -> None:
-        self.path = Path(path)
+    `max_elements` bounds what one sample may claim, before anything is allocated for it: lower it where
+    files come from strangers.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        assets: Assets | None = None,
+        asset_hashes: Mapping[str, str] | None = None,
+        max_elements: int = MAX_SAMPLE_ELEMENTS,
+    ) -> None:
+        self.path, self.max_elements = Path(path), max_elements
         self._data = self.path.read_bytes()
         self.header, self._start = self._read_header()
         self.specs = self._read_specs()
@@ -131,7 +146,7 @@ class BitstreamReader:
             raise BitstreamError(f"{self.path}: opened without assets; pass assets={{}} if the codec needs none")
         found = self.packet(index)
         with self._named(f"packet {index}"), threadpool_limits(1):
-            shapes = self._shapes(found.lengths)
+            shapes = self._shapes(found)
             start = time.perf_counter()
             sample = self._coder.decode(found.sections, shapes)
             self.decode_seconds += time.perf_counter() - start
@@ -145,12 +160,13 @@ class BitstreamReader:
     def __iter__(self) -> Iterator[Sample]:
         return (self.decode(i) for i in range(len(self)))
 
-    def _shapes(self, lengths: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        ragged = iter(lengths)
+    def _shapes(self, found: packet.Packet) -> dict[str, tuple[int, ...]]:
+        ragged = iter(found.lengths)
         shapes = {s.name: s.resolve(next(ragged) if s.ragged_axis is not None else 0) for s in self.specs}
-        total = sum(int(np.prod([float(n) for n in shape])) for shape in shapes.values())
-        if total > MAX_SAMPLE_ELEMENTS:
-            raise BitstreamError(f"sample claims {total} elements, more than {MAX_SAMPLE_ELEMENTS}")
+        total = sum(math.prod(shape) for shape in shapes.values())
+        limit = min(self.max_elements, _claimable(found.sections))
+        if total > limit or max(found.lengths, default=0) > limit:
+            raise BitstreamError(f"sample claims {total} elements, more than the {limit} it may")
         return shapes
 
     def _read_header(self) -> tuple[dict[str, Any], int]:
@@ -159,7 +175,10 @@ class BitstreamReader:
 
     def _read_specs(self) -> tuple[TensorSpec, ...]:
         with self._named("header"):
-            return tuple(_spec_from_json(t) for t in self.header["tensors"])
+            specs = tuple(_spec_from_json(t) for t in self.header["tensors"])
+            if len({s.name for s in specs}) != len(specs):
+                raise BitstreamError("two tensors have the same name")
+            return specs
 
     def _read_index(self) -> np.ndarray:
         with self._named("index"):
@@ -198,7 +217,7 @@ class _Named:
     """Turn whatever malformed bytes provoke into one BitstreamError that names file and part."""
 
     _PROVOKED = (BitstreamError, ConfigError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-                 OverflowError, ArithmeticError, RuntimeError, AssertionError, struct.error, zlib.error)  # fmt: skip
+                 OverflowError, ArithmeticError, RuntimeError, AssertionError, MemoryError, struct.error, zlib.error)  # fmt: skip
 
     def __init__(self, path: Path, part: str) -> None:
         self.path, self.part = path, part
@@ -209,6 +228,10 @@ class _Named:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, self._PROVOKED):
             raise BitstreamError(f"{self.path}: {self.part}: {error}") from error
+
+
+def _claimable(sections: Sequence[bytes]) -> int:
+    return SMALL_SAMPLE + ELEMENTS_PER_BYTE * sum(map(len, sections))
 
 
 def _pack_header(header: Mapping[str, Any]) -> bytes:
@@ -229,12 +252,13 @@ def _unpack_header(data: bytes) -> tuple[dict[str, Any], int]:
         raise BitstreamError("header is cut off or larger than allowed")
     if zlib.crc32(data[:end]) != _CRC.unpack_from(data, end)[0]:
         raise BitstreamError("header does not fit its CRC-32")
-    body = zlib.decompressobj().decompress(data[_PREFIX.size : end], raw)
+    body = zlib.decompressobj().decompress(data[_PREFIX.size : end], raw + 1)
     if len(body) != raw:
-        raise BitstreamError("header is shorter than it says")
+        raise BitstreamError("header is not as long as it says")
     header = json.loads(body)
-    if sorted(header) != ["assets", "codec", "sections", "tensors"]:
-        raise BitstreamError(f"header has keys {sorted(header)}")
+    types = {"assets": dict, "codec": dict, "sections": list, "tensors": list}
+    if not isinstance(header, dict) or {k: type(v) for k, v in header.items()} != types:
+        raise BitstreamError(f"header does not hold {', '.join(types)} alone")
     return header, end + _CRC.size
 
 
@@ -246,4 +270,7 @@ def _spec_to_json(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _spec_from_json(fields: Mapping[str, Any]) -> TensorSpec:
-    return TensorSpec(**{**fields, "shape": tuple(fields["shape"])})
+    shape = tuple(fields["shape"])
+    if not all(n is None or (type(n) is int and n >= 0) for n in shape):
+        raise BitstreamError(f"tensor {fields['name']!r} has shape {shape}")
+    return TensorSpec(**{**fields, "shape": shape})

@@ -6,6 +6,7 @@ file name = name in the config = name in result paths.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.name) or self.name == "lengths":
+            raise ConfigError(f"tensor name {self.name!r}: use letters, digits, dot, dash and underscore; not 'lengths'")
         if self.kind not in KINDS:
             raise ConfigError(f"tensor {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
         if self.dtype not in NATIVE_DTYPES:
@@ -161,8 +164,11 @@ class Task(Protocol):
     def outcome(self, output: Any, truth: Any) -> dict[str, float]:
         """One sample's contribution: numbers that `score` aggregates, e.g. {"correct": 1.0}."""
 
-    def score(self, outcomes: Mapping[str, np.ndarray]) -> float:
-        """Outcomes of all samples (arrays over samples) -> the score. Bootstrap calls it on resamples."""
+    def score(self, outcomes: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Outcomes (..., samples) -> scores (...): the bootstrap calls it on many resamples at once."""
 
     def flipped(self, output: Any, reference: Any) -> bool:
         """Whether an output differs, as a user would see it, from the uncompressed run's output."""
+
+    def damage(self, output: Any, reference: Any) -> float:
+        """How far an output is from the uncompressed run's: 0 when equal, finer than flips."""

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -41,12 +42,14 @@ def unpack(index: int, data: bytes, ragged: int, sections: int) -> Packet:
     if zlib.crc32(data[:-4], index) != crc:
         raise BitstreamError("packet does not fit its CRC-32")
     equal, at = varint.take(data, 0)
+    if equal > 1:
+        raise BitstreamError(f"packet starts with {equal} where 0 or 1 is expected")
     lengths, at = _take_many(data, at, min(ragged, 1) if equal else ragged)
     sizes, at = _take_many(data, at, sections)
-    ends = at + np.cumsum([0, *sizes])
-    if int(ends[-1]) != len(data) - _TAIL.size:
+    ends = list(accumulate(sizes, initial=at))
+    if ends[-1] != len(data) - _TAIL.size:
         raise BitstreamError("section lengths do not fill the packet")
-    payloads = tuple(data[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True))
+    payloads = tuple(data[a:b] for a, b in pairwise(ends))
     return Packet(tuple(lengths * ragged if equal else lengths), payloads, checksum)
 
 
@@ -68,6 +71,6 @@ def unpack_index(data: bytes, count: int) -> np.ndarray:
     if count > len(data):
         raise BitstreamError(f"index of {len(data)} bytes claims {count} packets")
     lengths, at = _take_many(data, 0, count)
-    if at != len(data):
-        raise BitstreamError("index is longer than its packets")
-    return np.cumsum([0, *lengths])
+    if at != len(data) or sum(lengths) > varint.MAX_VALUE:
+        raise BitstreamError("index does not hold one length per packet")
+    return np.cumsum([0, *lengths], dtype=np.int64)

@@ -2,11 +2,13 @@
 
 Each tensor is one array: the ragged axis first, samples one after another. bfloat16 is stored as its
 bits (uint16) with the attribute `logical_dtype`. A store is marked complete when it is closed, and every
-chunk is looked for when it is opened, since Zarr reads a lost chunk as zeros without a word.
+chunk is looked for when it is opened, since Zarr reads a lost chunk as zeros without a word. Chunks carry
+a CRC-32C; the metadata, which Zarr does not protect, a CRC-32 in the attributes.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,10 +20,12 @@ from lamofc import features
 from lamofc.dtypes import bits_of, from_bits, numpy_dtype, to_bits
 from lamofc.errors import StoreError
 from lamofc.interfaces import Sample, TensorSpec
+from lamofc.jsonio import dumps
 
 CHUNK_BYTES = 1 << 18
 CHUNKS_PER_SHARD = 64
 BLOCK_BYTES = 1 << 26  # how much the reader holds at a time
+LENGTHS = "lengths"  # the array beside the tensors
 
 
 class FeatureWriter:
@@ -29,6 +33,8 @@ class FeatureWriter:
 
     def __init__(self, path: Path, specs: Sequence[TensorSpec]) -> None:
         self.path, self.specs = Path(path), tuple(specs)
+        if self.path.exists():
+            raise StoreError(f"{path}: exists already; delete it or choose another name")
         self._group = zarr.open_group(str(path), mode="w-", zarr_format=3)
         self._columns = [_Column(self._group, s) for s in self.specs]
         self._lengths: list[list[int]] = []
@@ -42,13 +48,23 @@ class FeatureWriter:
         self._lengths.append([_rows(sample[s.name], s).shape[0] for s in self.specs])
         self._ids.append(sample_id)
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def close(self) -> None:
         """Flush, write lengths, and mark the store complete."""
         for column in self._columns:
             column.flush()
         data = np.asarray(self._lengths, np.int64).reshape(len(self._ids), len(self.specs))
-        self._group.create_array("lengths", data=data, dimension_names=("sample", "tensor"))
-        self._group.attrs.update({"tensors": [_to_json(s) for s in self.specs], "ids": self._ids, "complete": True})
+        self._group.create_array(
+            LENGTHS,
+            data=data,
+            compressors=[Crc32cCodec()],
+            config={"write_empty_chunks": True},
+            dimension_names=("sample", "tensor"),
+        )
+        attributes = {"tensors": [_to_json(s) for s in self.specs], "ids": self._ids, "complete": True}
+        self._group.attrs.update(attributes | {"crc32": _metadata_crc(self.path, attributes)})
 
 
 class _Column:
@@ -64,8 +80,8 @@ class _Column:
             spec.name,
             shape=(0, *rest),
             dtype={"bfloat16": "uint16"}.get(spec.dtype, spec.dtype),
-            chunks=(chunk, *rest),
-            shards=(self._shard, *rest),
+            chunks=(chunk, *(max(n, 1) for n in rest)),
+            shards=(self._shard, *(max(n, 1) for n in rest)),
             compressors=[Crc32cCodec()],
             config={"write_empty_chunks": True},
             dimension_names=(f"{spec.name}.row", *(f"{spec.name}.{i}" for i in range(len(rest)))),
@@ -99,13 +115,22 @@ class FeatureReader:
         self.path = Path(path)
         if not self.path.is_dir():
             raise StoreError(f"{path}: no such feature store; rerun the workflow to make it")
-        self._group = zarr.open_group(str(path), mode="r")
-        if not self._group.attrs.get("complete"):
-            raise StoreError(f"{path}: was not written to its end; delete it and rerun the workflow")
-        self.specs = tuple(_from_json(t) for t in self._group.attrs["tensors"])
-        self.ids: list[str] = list(self._group.attrs["ids"])
+        try:
+            self._open()
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{path}: not a feature store, or damaged ({error}); delete it and rerun") from error
+
+    def _open(self) -> None:
+        self._group = zarr.open_group(str(self.path), mode="r")
+        attributes = dict(self._group.attrs)
+        if not attributes.get("complete"):
+            raise StoreError(f"{self.path}: was not written to its end; delete it and rerun the workflow")
+        if attributes.pop("crc32", None) != _metadata_crc(self.path, attributes):
+            raise StoreError(f"{self.path}: the metadata do not fit their CRC-32; delete the store and rerun")
+        self.specs = tuple(_from_json(t) for t in attributes["tensors"])
+        self.ids: list[str] = list(attributes["ids"])
         self._check_chunks()
-        lengths = self._group["lengths"][:]
+        lengths = self._group[LENGTHS][:]
         self._offsets = np.concatenate([np.zeros((1, lengths.shape[1]), np.int64), np.cumsum(lengths, 0)])
 
     def __len__(self) -> int:
@@ -119,7 +144,11 @@ class FeatureReader:
 
     def elements(self) -> int:
         """Feature points of all samples."""
-        return sum(int(np.prod(self._group[s.name].shape)) for s in self.specs)
+        return int(self.elements_by_tensor().sum())
+
+    def elements_by_tensor(self) -> np.ndarray:
+        """Feature points of each tensor, in spec order, int64."""
+        return np.array([np.prod(self._group[s.name].shape, dtype=np.int64) for s in self.specs])
 
     def read(self, start: int, stop: int) -> Iterator[Sample]:
         """Samples start..stop-1."""
@@ -170,6 +199,13 @@ def write_all(path: Path, specs: Sequence[TensorSpec], samples: Iterable[tuple[s
     for sample_id, sample in samples:
         writer.add(sample_id, sample)
     writer.close()
+
+
+def _metadata_crc(path: Path, attributes: dict[str, object]) -> int:
+    crc = zlib.crc32(dumps(attributes).encode())
+    for name in sorted([LENGTHS, *(t["name"] for t in attributes["tensors"])]):
+        crc = zlib.crc32((path / name / "zarr.json").read_bytes(), crc)
+    return crc
 
 
 def _row_shape(spec: TensorSpec) -> tuple[int, ...]:

@@ -1,0 +1,35 @@
+"""Turn the model files found in packages into folders that `transformers` and this project load offline.
+
+One module per family. Nothing heavy is imported until a family is asked for, and nothing is ever
+unpickled: the formats read here (ONNX initialisers, GGUF, CTranslate2) are plain arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lamofc.errors import ConfigError
+from lamofc.fetch.staging import staged
+
+FAMILIES = ("dinov2_imgfocus", "smollm2_gguf", "whisper_ct2")
+
+
+def convert(family: str, packages: Mapping[str, Path], out_dir: Path, options: Mapping[str, Any] | None = None) -> Path:
+    """Convert the files under `packages` (name -> unpacked folder) into the model folder `out_dir`.
+
+    The folder appears only when it is complete, and equal inputs give equal bytes. Options are the
+    keyword arguments of the family's `build`. Raises ConfigError for an unknown family or option,
+    ConvertError for a file that is missing, damaged or of another layout than the family's.
+    """
+    if family not in FAMILIES:
+        raise ConfigError(f"model family {family!r} is none of {', '.join(FAMILIES)}")
+    module = import_module(f"lamofc.convert.{family}")
+    unknown = set(options or {}) - set(module.OPTIONS)
+    if unknown:
+        raise ConfigError(f"family {family} has no option {', '.join(sorted(unknown))}; it has {module.OPTIONS or 'none'}")
+    with staged(out_dir) as folder:
+        module.build({name: Path(path) for name, path in packages.items()}, folder, **(options or {}))
+    return Path(out_dir)

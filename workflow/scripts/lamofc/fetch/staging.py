@@ -1,0 +1,37 @@
+"""Folders that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def staged(out_dir: Path) -> Iterator[Path]:
+    """Give a new folder beside `out_dir`; move it to that name if the block succeeds, else remove it.
+
+    An `out_dir` that exists is replaced.
+    """
+    out_dir = Path(out_dir)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", suffix=".partial", dir=out_dir.parent))
+    try:
+        yield folder
+        _readable(folder)
+        if out_dir.exists():
+            os.replace(out_dir, folder.with_suffix(".old"))
+        os.replace(folder, out_dir)
+    finally:
+        for leftover in (folder, folder.with_suffix(".old")):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _readable(folder: Path) -> None:
+    """Temporary folders and some writers give the owner alone access; a shared machine wants more."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)

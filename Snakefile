@@ -1,0 +1,30 @@
+# Large model feature coding: from packages to figures. `snakemake --cores N` makes everything.
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/extract.smk"
+include: "workflow/rules/code.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        report_files(),
+
+
+# Everything that needs the network: run it on a node that has one, the rest needs none.
+rule fetch:
+    input:
+        [f"resources/models/{m}" for m in used("model")],
+        [f"resources/data/{d}" for d in used("dataset")],

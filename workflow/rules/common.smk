@@ -1,0 +1,102 @@
+# The plan of the run and the functions that rules find their inputs with.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from lamofc import codecs
+from lamofc.config import Plan
+from lamofc.errors import LamofcError
+from lamofc.provenance import sources
+
+try:
+    plan = Plan(config, Path(workflow.basedir))
+    plan.curves, plan.arms
+except LamofcError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = config["results"].rstrip("/")
+LOGS = f"{RESULTS}/logs"
+READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
+
+
+wildcard_constraints:
+    curve="[a-z0-9][a-z0-9.-]*",
+    arm="[a-z0-9][a-z0-9.-]*",
+    package="[A-Za-z0-9][A-Za-z0-9._-]*",
+    model="[a-z0-9][a-z0-9.-]*",
+    dataset="[a-z0-9][a-z0-9.-]*",
+    network="[a-z0-9][a-z0-9.-]*",
+
+
+def row(wildcards):
+    return plan.all_curves[wildcards.curve]
+
+
+def arm(wildcards):
+    return plan.all_arms[wildcards.arm]
+
+
+def used(column):
+    """Models or data sets of this run's curves."""
+    return sorted({r[column] for r in plan.curves.values()})
+
+
+def model_row(wildcards):
+    return plan.models[row(wildcards)["model"]]
+
+
+def model_folder(wildcards):
+    return f"resources/models/{row(wildcards)['model']}"
+
+
+def dataset_folder(wildcards):
+    return f"resources/data/{row(wildcards)['dataset']}"
+
+
+def readout_file(wildcards):
+    """The fitted readout of a curve, where it has one."""
+    fitted = row(wildcards).get("readout") in READOUTS
+    return [f"{RESULTS}/readouts/{wildcards.curve}.safetensors"] if fitted else []
+
+
+def codec_modules(entry):
+    """Modules of a codec and of its fallback."""
+    names = [entry["codec"]] + ([entry["fallback"]["codec"]] if "fallback" in entry else [])
+    return [codecs.module_name(n) for n in names]
+
+
+def codec_sources(stage):
+    return lambda wildcards: sources(f"lamofc.stages.{stage}", *codec_modules(arm(wildcards)))
+
+
+def model_sources(stage):
+    return lambda wildcards: sources(
+        f"lamofc.stages.{stage}",
+        f"lamofc.models.{model_row(wildcards)['family']}",
+        f"lamofc.tasks.{row(wildcards)['task']}",
+    )
+
+
+def fitted_assets(wildcards):
+    """What the fit rule made for this codec on this curve, where it has something to fit."""
+    fitted = codecs.needs_fit(arm(wildcards))
+    return [f"{RESULTS}/assets/{wildcards.curve}/{wildcards.arm}.safetensors"] if fitted else []
+
+
+def network_file(wildcards):
+    """The trained network a codec is built on, where it has one."""
+    entry = arm(wildcards)
+    field = getattr(codecs.load(entry["codec"]), "network_field", None)
+    return [f"{RESULTS}/networks/{entry['parameters'][field]}.safetensors"] if field else []
+
+
+def entry_of(wildcards):
+    return {k: v for k, v in arm(wildcards).items() if k in ("codec", "parameters", "fallback")}
+
+
+def assets_of(input):
+    """Roles of the decoder's assets, as `lamofc.stages.fit.read_assets` takes them."""
+    roles = {"assets": input.get("assets"), "network": input.get("network")}
+    return {role: str(path) for role, path in roles.items() if path}

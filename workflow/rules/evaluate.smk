@@ -1,0 +1,46 @@
+# Decoded features through the tail, and the one table that figures and tables read.
+rule evaluate:
+    input:
+        features=f"{RESULTS}/features/{{curve}}",
+        bitstreams=f"{RESULTS}/bitstreams/{{curve}}/{{arm}}",
+        decoded=f"{RESULTS}/decoded/{{curve}}/{{arm}}",
+        model=model_folder,
+        dataset=dataset_folder,
+        readout=readout_file,
+        assets=fitted_assets,
+        network=network_file,
+        sources=model_sources("evaluate"),
+    output:
+        f"{RESULTS}/scores/{{curve}}/{{arm}}.json",
+    params:
+        row=row,
+        model_row=model_row,
+        family=lambda w: codecs.load(arm(w)["codec"]).family,
+        assets=lambda w, input: assets_of(input),
+    log:
+        f"{LOGS}/evaluate/{{curve}}/{{arm}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{curve}}/{{arm}}.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=120,
+    script:
+        "../scripts/evaluate.py"
+
+
+rule collect:
+    input:
+        scores=expand(f"{RESULTS}/scores/{{curve}}/{{arm}}.json", curve=plan.curves, arm=plan.arms),
+        sources=sources("lamofc.stages.collect"),
+    output:
+        tsv=f"{RESULTS}/scores.tsv",
+        parquet=f"{RESULTS}/scores.parquet",
+    log:
+        f"{LOGS}/collect.log",
+    conda:
+        "../../envs/draw.yaml"
+    localrule: True
+    script:
+        "../scripts/collect.py"

@@ -1,0 +1,44 @@
+# Heads over data sets: features into chunked Zarr stores, and the readouts that tails end in.
+rule fit_readout:
+    input:
+        model=model_folder,
+        dataset=dataset_folder,
+        sources=model_sources("fit_readout"),
+    output:
+        f"{RESULTS}/readouts/{{curve}}.safetensors",
+    params:
+        row=row,
+        model_row=model_row,
+    log:
+        f"{LOGS}/fit_readout/{{curve}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    script:
+        "../scripts/fit_readout.py"
+
+
+rule extract:
+    input:
+        model=model_folder,
+        dataset=dataset_folder,
+        readout=readout_file,
+        sources=model_sources("extract"),
+    output:
+        directory(f"{RESULTS}/features/{{curve}}"),
+    params:
+        row=row,
+        model_row=model_row,
+    log:
+        f"{LOGS}/extract/{{curve}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/extract/{{curve}}.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    script:
+        "../scripts/extract.py"

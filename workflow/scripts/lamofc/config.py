@@ -1,0 +1,142 @@
+"""The run's plan: configuration files read, checked, and joined into curves, arms and paths."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from lamofc import codecs
+from lamofc.errors import ConfigError
+
+TIERS = ("default", "full")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one configuration asks for. `root` is the project's folder."""
+
+    config: Mapping[str, Any]
+    root: Path
+
+    def __post_init__(self) -> None:
+        check(self.config, self._schema("config"), "config")
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        return self._table("models")
+
+    @cached_property
+    def datasets(self) -> dict[str, Any]:
+        return self._table("datasets")
+
+    @cached_property
+    def packages(self) -> dict[str, Any]:
+        return self._table("packages")
+
+    @cached_property
+    def networks(self) -> dict[str, Any]:
+        return self._table("networks")
+
+    @cached_property
+    def all_arms(self) -> dict[str, Any]:
+        """Every row of the codecs file."""
+        arms = self._table("codecs")
+        for name, arm in arms.items():
+            check_arm(name, arm, self.config["codecs"])
+        return arms
+
+    @cached_property
+    def arms(self) -> dict[str, Any]:
+        """Rows of the codecs file that this run wants, in file order."""
+        wanted = self.config["arms"]
+        unknown = [w for w in wanted if w not in TIERS and w not in self.all_arms]
+        if unknown:
+            raise ConfigError(f"config key arms: {unknown[0]!r} is neither a tier nor a row of {self.config['codecs']}")
+        return {n: a for n, a in self.all_arms.items() if n in wanted or a.get("tier", "default") in wanted}
+
+    @cached_property
+    def all_curves(self) -> dict[str, dict[str, Any]]:
+        """Every row of the scenarios file by curve name, with limits applied."""
+        path, schema = self.config["scenarios"], self._schema("scenarios")
+        with open(self.root / path, newline="") as file:
+            rows = [_typed(r) for r in csv.DictReader(file, delimiter="\t")]
+        for row in rows:
+            check(row, schema, f"{path}, row {row.get('curve')}")
+            self._check_references(row, path)
+        return {r["curve"]: self._limited(r) for r in rows}
+
+    @cached_property
+    def curves(self) -> dict[str, dict[str, Any]]:
+        """Rows that this run wants."""
+        wanted = self.config["curves"]
+        if wanted == "all":
+            return self.all_curves
+        missing = [w for w in wanted if w not in self.all_curves]
+        if missing:
+            raise ConfigError(f"config key curves: {missing[0]!r} is no row of {self.config['scenarios']}")
+        return {w: self.all_curves[w] for w in wanted}
+
+    def _limited(self, row: dict[str, Any]) -> dict[str, Any]:
+        limit = self.config["limit"]
+        capped = {"n": limit.get("test"), "n_calibration": limit.get("calibration")}
+        return row | {k: min(row[k], cap) for k, cap in capped.items() if cap is not None}
+
+    def _check_references(self, row: Mapping[str, Any], path: str) -> None:
+        for key, table in (("model", self.models), ("dataset", self.datasets)):
+            if row[key] not in table:
+                raise ConfigError(f"{path}, row {row['curve']}: {key} {row[key]!r} is no row of {self.config[key + 's']}")
+
+    def _table(self, name: str) -> dict[str, Any]:
+        path = self.config[name]
+        table = read_yaml(self.root / path)
+        check(table, self._schema(name), path)
+        return table
+
+    def _schema(self, name: str) -> dict[str, Any]:
+        return read_yaml(self.root / "config" / "schemas" / f"{name}.schema.yaml")
+
+
+def read_yaml(path: Path) -> Any:
+    """ConfigError if the file is missing or no YAML."""
+    try:
+        return yaml.safe_load(Path(path).read_text()) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def check(value: Any, schema: Mapping[str, Any], source: str) -> None:
+    """ConfigError that names the source, the place in it and what is wrong."""
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.path)))
+    if errors:
+        place = ".".join(map(str, errors[0].path))
+        raise ConfigError(f"{source}{': ' + place if place else ''}: {errors[0].message}")
+
+
+def check_arm(name: str, arm: Mapping[str, Any], path: str) -> None:
+    """Every point of an arm's ladder must make a codec, and point names must differ."""
+    try:
+        points = [codecs.point_name(arm, p) for p in arm["ladder"]]
+        for point in arm["ladder"]:
+            entry = codecs.at_point(arm, point)
+            codecs.build(entry["codec"], entry["parameters"])
+            if "fallback" in entry:
+                codecs.build(entry["fallback"]["codec"], entry["fallback"]["parameters"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {name}: {error}") from None
+    if len(set(points)) < len(points):
+        raise ConfigError(f"{path}: {name}: ladder has the same point twice: {', '.join(points)}")
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, Any]:
+    numbers = {"n", "n_calibration"}
+    cells = {k: v for k, v in row.items() if v not in ("-", "", None)}
+    return {k: int(v) if k in numbers and v.isdecimal() else v for k, v in cells.items()}

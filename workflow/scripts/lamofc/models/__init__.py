@@ -1,0 +1,36 @@
+"""Models by family: `lamofc/models/<family>.py` holds a class `Model`.
+
+A row of config/models.yaml names a family and its options; a row of config/scenarios.tsv adds the split
+point and the readout. Numpy arrays cross the split, torch stays inside the family's module.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamofc import interfaces
+from lamofc.errors import ConfigError
+
+
+def load(family: str) -> type[interfaces.Model]:
+    """The model class of a family; ConfigError names the file that is missing."""
+    module = f"lamofc.models.{family}"
+    try:
+        return importlib.import_module(module).Model
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ConfigError(f"model family {family!r} is unknown: there is no {module.replace('.', '/')}.py") from None
+
+
+def build(
+    row: Mapping[str, Any], weights: Path, split: str, readout: str | None = None, readout_weights: Path | None = None
+) -> interfaces.Model:
+    """A model of a config row, cut at `split`; weights come from the folder the fetch stage made."""
+    if not Path(weights).is_dir():
+        raise ConfigError(f"{weights}: no such model folder; run `snakemake --until prepare_model`")
+    options = dict(row.get("options", {}))
+    return load(row["family"])(Path(weights), split, readout=readout, readout_weights=readout_weights, **options)

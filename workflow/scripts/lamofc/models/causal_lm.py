@@ -1,0 +1,170 @@
+"""Causal language models with a KV cache (any Hugging Face decoder), cut after a decoder layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from lamofc.errors import ConfigError
+from lamofc.interfaces import Sample, TensorSpec
+from lamofc.models.torch_arrays import map_batches, to_numpy, to_torch, torch_dtype
+
+
+class Model:
+    """Head: embedding and decoder layers 0..l. Tail: layers l+1.. and the language head.
+
+    Features: `output` (tokens, width) after layer l, and `layer<i>.key`, `layer<i>.value`
+    (kv_heads, tokens, head_dim) of layers 0..l. After the prompt the receiver continues with the whole
+    model on its own tokens, over the caches it decoded. Side: token ids of the answer options.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        split: str,
+        readout: str | None = None,
+        readout_weights: Path | None = None,
+        dtype: str = "bfloat16",
+        batch: int = 16,
+    ) -> None:
+        self.net = AutoModelForCausalLM.from_pretrained(
+            weights, dtype=torch_dtype(dtype), local_files_only=True, attn_implementation="sdpa"
+        ).eval()
+        self.base, self.batch, self.dtype = self.net.get_decoder(), batch, dtype
+        config = self.net.config.get_text_config()
+        self.cut = parse_split(split, config.num_hidden_layers)
+        self.specs = tensor_specs(config, self.cut, dtype)
+        self._layers = self.base.layers
+
+    def head(self, inputs: Sequence[dict[str, Any]]) -> list[Sample]:
+        """inputs: {"ids": int64 (tokens,)}."""
+        return map_batches(inputs, lambda i: len(i["ids"]), self.batch, self._head)
+
+    def tail(self, features: Sequence[Sample], side: Sequence[dict[str, Any]]) -> list[Any]:
+        """side: {"options": lists of token ids}. -> {"choice", "logprobs"}, log-likelihood per token."""
+        pairs = list(zip(features, side, strict=True))
+        return map_batches(pairs, lambda p: _key(len(p[0]["output"]), p[1]), self.batch, self._tail)
+
+    def unsplit(self, inputs: Sequence[dict[str, Any]], side: Sequence[dict[str, Any]]) -> list[Any]:
+        pairs = list(zip(inputs, side, strict=True))
+        return map_batches(pairs, lambda p: _key(len(p[0]["ids"]), p[1]), self.batch, self._unsplit)
+
+    @torch.inference_mode()
+    def _head(self, inputs: list[dict[str, Any]]) -> list[Sample]:
+        cache = DynamicCache(config=self.net.config)
+        with self._layers_replaced(self._layers[: self.cut + 1], norm=nn.Identity()):
+            out = self.base(input_ids=_stack_ids(inputs), past_key_values=cache, use_cache=True).last_hidden_state
+        arrays = {"output": to_numpy(out)}
+        for i in range(self.cut + 1):
+            arrays[f"layer{i}.key"] = to_numpy(cache.layers[i].keys)
+            arrays[f"layer{i}.value"] = to_numpy(cache.layers[i].values)
+        return [{name: a[row] for name, a in arrays.items()} for row in range(len(inputs))]
+
+    @torch.inference_mode()
+    def _tail(self, pairs: list[tuple[Sample, dict[str, Any]]]) -> list[Any]:
+        hidden, cache = self.prefill(_stack_features([f for f, _ in pairs]))
+        return self._choose(hidden, cache, [s for _, s in pairs])
+
+    def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
+        """Batched features -> last hidden states (batch, tokens, width) and the full cache."""
+        cache = DynamicCache(config=self.net.config)
+        stubs = [_Received(received, i, self.cut) for i in range(self.cut + 1)]
+        with self._layers_replaced([*stubs, *self._layers[self.cut + 1 :]]):
+            blank = torch.zeros_like(received["output"])
+            out = self.base(inputs_embeds=blank, past_key_values=cache, use_cache=True)
+        return out.last_hidden_state, cache
+
+    @torch.inference_mode()
+    def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
+        cache = DynamicCache(config=self.net.config)
+        out = self.base(input_ids=_stack_ids([i for i, _ in pairs]), past_key_values=cache, use_cache=True)
+        return self._choose(out.last_hidden_state, cache, [s for _, s in pairs])
+
+    def _choose(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
+        options = [[list(map(int, o)) for o in s["options"]] for s in side]
+        count, width = len(options[0]), max(len(o) for row in options for o in row)
+        ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row])
+        first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
+        cache.batch_repeat_interleave(count)
+        later = self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state[:, :-1]
+        table = torch.cat([first[:, None], self._logprobs(later)], 1).gather(2, ids[..., None])[..., 0]
+        scores = [
+            [float(table[i * count + j, : len(o)].mean()) for j, o in enumerate(row)] for i, row in enumerate(options)
+        ]
+        return [{"choice": int(np.argmax(s)), "logprobs": np.asarray(s, np.float32)} for s in scores]
+
+    def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.net.get_output_embeddings()(hidden).float().log_softmax(-1)
+
+    @contextmanager
+    def _layers_replaced(self, layers: Sequence[nn.Module], norm: nn.Module | None = None):
+        """The library's own forward pass, over other layers."""
+        kept_norm = self.base.norm
+        self.base.layers = nn.ModuleList(layers)
+        self.base.norm = norm or kept_norm
+        try:
+            yield
+        finally:
+            self.base.layers, self.base.norm = self._layers, kept_norm
+
+
+class _Received(nn.Module):
+    """Stands where a head layer stood: puts the received K and V into the cache, the received output out."""
+
+    def __init__(self, received: dict[str, torch.Tensor], layer: int, cut: int) -> None:
+        super().__init__()
+        self.pair = received[f"layer{layer}.key"], received[f"layer{layer}.value"]
+        self.layer, self.output = layer, received["output"] if layer == cut else None
+        self.attention_type = "full_attention"
+
+    def forward(self, hidden: torch.Tensor, *args: Any, past_key_values: DynamicCache, **kwargs: Any) -> torch.Tensor:
+        past_key_values.update(*self.pair, self.layer)
+        return hidden if self.output is None else self.output
+
+
+def tensor_specs(config: Any, cut: int, dtype: str) -> list[TensorSpec]:
+    """What crosses a split after layer `cut`, from the configuration alone."""
+    heads = config.num_key_value_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    specs = [TensorSpec("output", "tokens", dtype, (None, config.hidden_size), cut)]
+    for i in range(cut + 1):
+        shape, rope = (heads, None, width), _rope(config, i)
+        specs.append(TensorSpec(f"layer{i}.key", "key", dtype, shape, i, rope))
+        specs.append(TensorSpec(f"layer{i}.value", "value", dtype, shape, i))
+    return specs
+
+
+def _rope(config: Any, layer: int) -> dict[str, float]:
+    """{"rope_theta"} of a layer whose rotary embedding is the plain one; {} if it is scaled or absent."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope and "rope_theta" not in rope:  # one set per attention type
+        rope = rope.get(config.layer_types[layer], {})
+    plain = rope.get("rope_type", "default") == "default"
+    return {"rope_theta": float(rope["rope_theta"])} if plain and "rope_theta" in rope else {}
+
+
+def parse_split(split: str, depth: int) -> int:
+    """ "layer4" -> 4; ConfigError unless 0 <= layer < depth - 1."""
+    number = split.removeprefix("layer")
+    if not split.startswith("layer") or not number.isdecimal() or int(number) >= depth - 1:
+        raise ConfigError(f"split {split!r}: write layer<l> with l from 0 to {depth - 2}")
+    return int(number)
+
+
+def _key(tokens: int, side: dict[str, Any]) -> tuple[int, int]:
+    return tokens, len(side["options"])
+
+
+def _stack_ids(inputs: list[dict[str, Any]]) -> torch.Tensor:
+    return torch.tensor(np.stack([np.asarray(i["ids"], np.int64) for i in inputs]))
+
+
+def _stack_features(features: list[Sample]) -> dict[str, torch.Tensor]:
+    return {name: to_torch(np.stack([f[name] for f in features])) for name in features[0]}

@@ -1,0 +1,125 @@
+"""Decoded features through the tail -> rate, distortion, score and cost, one row per point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lamofc import models, provenance, rate, statistics, tasks
+from lamofc.distortion import Distortion
+from lamofc.interfaces import Model, Sample, Task
+from lamofc.jsonio import read_json, read_lines, write_json
+from lamofc.stages.code import SUFFIX
+from lamofc.store import FeatureReader
+
+BLOCK = 8  # samples whose points go through the tail together
+
+
+def evaluate(
+    row: Mapping[str, Any],
+    model_row: Mapping[str, Any],
+    codec: str,
+    family: str,
+    weights: Path,
+    dataset: Path,
+    readout: Path | None,
+    originals: Path,
+    bitstreams: Path,
+    decoded: Path,
+    asset_bytes: int,
+    out: Path,
+) -> None:
+    """Write {"rows": [...], "outcomes": {point: {name: [...]}}, ...} for one (curve, codec)."""
+    store = FeatureReader(originals / "test.zarr")
+    lines = list(read_lines(originals / "test.jsonl"))
+    points = read_json(decoded / "decode.json")["points"]
+    model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
+    task = tasks.build(row["task"], dataset, weights)
+    meters = {p: _Meter(task, store) for p in points}
+    stores = {p: FeatureReader(decoded / f"{p}.zarr") for p in points}
+    for point, samples, outputs in _outputs(model, store, stores, lines):
+        meters[point].add(samples, outputs)
+    reference = _Meter.reference_outcomes(task, lines)
+    seconds = {k: read_json(f / f"{k}.json")["seconds"] for k, f in (("encode", bitstreams), ("decode", decoded))}
+    rows = [
+        _identify(row, codec, family, point)
+        | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, sum(x["side_bytes"] for x in lines))
+        | meters[point].columns(reference)
+        | rate.speeds(store, seconds["encode"][point], seconds["decode"][point])
+        | {"commit": provenance.commit()}
+        for point in points
+    ]
+    outcomes = {p: {k: v.tolist() for k, v in m.outcomes().items()} for p, m in meters.items()}
+    damages = {p: m.damages for p, m in meters.items()}
+    flips = {p: m.flips for p, m in meters.items()}
+    write_json(out, {"rows": rows, "outcomes": outcomes, "damages": damages, "flips": flips,
+                     "reference": {k: v.tolist() for k, v in reference.items()}})  # fmt: skip
+
+
+def _outputs(
+    model: Model, store: FeatureReader, stores: Mapping[str, FeatureReader], lines: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, list[tuple[Sample, Sample, Any]], list[Any]]]:
+    """Per block and point: (original, decoded, line) triples and the tail's outputs.
+
+    All points of a block go through the tail in one call, so that it can batch over samples and points.
+    """
+    originals, iterators = iter(store), {p: iter(s) for p, s in stores.items()}
+    for start in tqdm(range(0, len(lines), BLOCK), desc="tail", mininterval=5):
+        block = lines[start : start + BLOCK]
+        first = [next(originals) for _ in block]
+        triples = {p: [(o, next(it), x) for o, x in zip(first, block, strict=True)] for p, it in iterators.items()}
+        flat = [t for items in triples.values() for t in items]
+        results = iter(model.tail([d for _, d, _ in flat], [x["side"] for *_, x in flat]))
+        for point, items in triples.items():
+            yield point, items, [next(results) for _ in items]
+
+
+class _Meter:
+    """Sums over the samples of one point."""
+
+    def __init__(self, task: Task, store: FeatureReader) -> None:
+        self.task, self.distortion = task, Distortion(store.specs)
+        self.rows: list[dict[str, float]] = []
+        self.flips: list[bool] = []
+        self.damages: list[float] = []
+
+    def add(self, samples: Sequence[tuple[Sample, Sample, Any]], outputs: Sequence[Any]) -> None:
+        for (original, decoded, line), output in zip(samples, outputs, strict=True):
+            self.distortion.add(original, decoded)
+            self.rows.append(self.task.outcome(output, line["truth"]))
+            self.flips.append(bool(self.task.flipped(output, line["output"])))
+            self.damages.append(float(self.task.damage(output, line["output"])))
+
+    def outcomes(self) -> dict[str, np.ndarray]:
+        return {k: np.array([r[k] for r in self.rows]) for k in self.rows[0]}
+
+    @staticmethod
+    def reference_outcomes(task: Task, lines: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        rows = [task.outcome(x["output"], x["truth"]) for x in lines]
+        return {k: np.array([r[k] for r in rows]) for k in rows[0]}
+
+    def columns(self, reference: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        low, high = statistics.interval(self.task, self.outcomes())
+        return {
+            "rel_mse": self.distortion.rel_mse(),
+            "cosine": self.distortion.cosine(),
+            "metric": self.task.metric,
+            "unit": self.task.unit,
+            "higher_is_better": self.task.higher_is_better,
+            "chance": self.task.chance,
+            "score": float(self.task.score(self.outcomes())),
+            "score_low": low,
+            "score_high": high,
+            "reference_score": float(self.task.score(reference)),
+            "flips": sum(self.flips),
+            "damage": float(np.mean(self.damages)),
+        }
+
+
+def _identify(row: Mapping[str, Any], codec: str, family: str, point: str) -> dict[str, Any]:
+    names = ("category", "curve", "scenario", "stands_for", "model", "split")
+    return {n: row[n] for n in names} | {"codec": codec, "family": family, "point": point}

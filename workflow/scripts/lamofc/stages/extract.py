@@ -1,0 +1,65 @@
+"""Head over a data set -> feature stores, side inputs, truths and the unsplit model's outputs."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lamofc import models, tasks
+from lamofc.dtypes import bits_of
+from lamofc.interfaces import Example, Model, Task
+from lamofc.jsonio import dumps, write_lines
+from lamofc.stages.job import whole_directory
+from lamofc.store import FeatureWriter
+
+BLOCK = 32  # samples between two writes: bounds memory whatever the number of samples
+
+
+def extract(
+    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, readout: Path | None, out: Path
+) -> None:
+    """Write <out>/{calibration,test}.zarr and <out>/test.jsonl for one row of config/scenarios.tsv."""
+    model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
+    task = tasks.build(row["task"], dataset, weights)
+    with whole_directory(out) as folder:
+        _write_part(folder, "calibration", model, task, row["n_calibration"], reference=False)
+        _write_part(folder, "test", model, task, row["n"], reference=True)
+
+
+def _write_part(folder: Path, part: str, model: Model, task: Task, limit: int, reference: bool) -> None:
+    writer = FeatureWriter(folder / f"{part}.zarr", model.specs)
+    lines: list[dict[str, Any]] = []
+    start, size = time.perf_counter(), 0
+    for block in _blocks(tqdm(task.examples(part, limit), total=limit, desc=f"extract {part}", mininterval=5)):
+        for example, sample in zip(block, model.head([e.inputs for e in block]), strict=True):
+            writer.add(example.id, sample)
+            size += sum(a.size * bits_of(s.dtype) // 8 for s, a in ((s, sample[s.name]) for s in model.specs))
+        if reference:
+            lines += _reference_lines(model, block)
+    writer.close()
+    if reference:
+        write_lines(folder / f"{part}.jsonl", lines)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{part}: {len(writer)} samples, {size / 1e6:.1f} MB in {seconds:.1f} s "
+          f"({len(writer) / seconds:.1f} samples/s), peak memory {peak:.0f} MiB", flush=True)  # fmt: skip
+
+
+def _reference_lines(model: Model, block: list[Example]) -> list[dict[str, Any]]:
+    outputs = model.unsplit([e.inputs for e in block], [e.side for e in block])
+    return [
+        {"id": e.id, "side": e.side, "side_bytes": len(dumps(e.side)) if e.side else 0, "truth": e.truth, "output": o}
+        for e, o in zip(block, outputs, strict=True)
+    ]
+
+
+def _blocks(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    iterator = iter(examples)
+    while block := list(itertools.islice(iterator, BLOCK)):
+        yield block

@@ -1,0 +1,44 @@
+"""Calibration features -> decoder assets of one codec on one curve."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from lamofc import codecs
+from lamofc.errors import ConfigError
+from lamofc.store import FeatureReader
+
+
+def fit(entry: Mapping[str, Any], calibration: Path, out: Path) -> None:
+    """Fit a codec (and its fallback) on a calibration store; write its assets as safetensors."""
+    reader = FeatureReader(calibration)
+    arrays = codecs.fit(entry, reader.specs, reader)
+    out, partial = Path(out), Path(out).with_name(f".{Path(out).name}.partial")
+    save_file({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}, partial)
+    os.replace(partial, out)
+    print(f"{len(arrays)} arrays, {out.stat().st_size} bytes", flush=True)
+
+
+def read_assets(files: Mapping[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """{"assets": file, "network": file} -> arrays (the network's under the prefix `network/`) and sha256 by role."""
+    arrays: dict[str, np.ndarray] = {}
+    hashes: dict[str, str] = {}
+    for role, path in files.items():
+        if not Path(path).is_file():
+            raise ConfigError(f"{path}: no such asset; rerun the workflow to make it")
+        hashes[role] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        prefix = "" if role == "assets" else f"{role}/"
+        arrays |= {prefix + name: array for name, array in load_file(path).items()}
+    return arrays, hashes
+
+
+def asset_bytes(files: Iterable[Path]) -> int:
+    """Bytes a decoder holds before any bitstream arrives."""
+    return sum(Path(f).stat().st_size for f in files)

@@ -1,0 +1,57 @@
+"""Around every job: one log that holds what the job printed, one clear error, no half-written output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lamofc.errors import LamofcError
+
+
+@contextmanager
+def logged(log: str | Path) -> Iterator[None]:
+    """Send stdout and stderr, of native libraries too, to the log; errors the user can act on go to both."""
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    terminal = os.dup(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(log, "wb", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    except LamofcError as error:
+        _fail(terminal, f"{type(error).__name__}: {error}\n", log)
+    except OSError as error:
+        traceback.print_exc()
+        _fail(terminal, f"{type(error).__name__}: {error}\n", log)
+    except Exception:
+        traceback.print_exc()
+        _fail(terminal, traceback.format_exc(limit=-1), log)
+
+
+def _fail(terminal: int, message: str, log: str | Path) -> None:
+    print(message, file=sys.stderr, end="", flush=True)
+    os.write(terminal, f"{message}full log: {log}\n".encode())
+    sys.exit(1)
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A folder to fill beside `path`; it takes the name `path` only when the block ends well."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(partial, path)

@@ -1,0 +1,37 @@
+"""Intervals of scores: over samples, at 95 %."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lamofc.interfaces import Task
+
+RESAMPLES = 2000
+Z95 = 1.959963984540054
+
+
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a proportion, as fractions; sound at 0 and n where the bootstrap collapses."""
+    centre = (successes + Z95**2 / 2) / (n + Z95**2)
+    half = Z95 / (n + Z95**2) * np.sqrt(successes * (n - successes) / n + Z95**2 / 4)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def resample(n: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """Indices (resamples, n), the same for every codec: differences are paired."""
+    return np.random.default_rng(seed).integers(0, n, (resamples, n))
+
+
+def interval(task: Task, outcomes: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """95 % interval of a score: Wilson's where each sample is right or wrong, else percentile bootstrap."""
+    n = len(next(iter(outcomes.values())))
+    if set(outcomes) == {"correct"}:
+        low, high = wilson(float(outcomes["correct"].sum()), n)
+        ends = task.score({"correct": np.array([low])}), task.score({"correct": np.array([high])})
+        return float(ends[0]), float(ends[1])
+    chosen = resample(n)
+    scores = task.score({k: v[chosen] for k, v in outcomes.items()})
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,42 @@
+"""Image classification: top-1 accuracy of a probe's label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamofc.interfaces import Example
+from lamofc.tasks import items
+from lamofc.tasks.divergence import divergence
+
+
+class Task:
+    """truth: label. output: {"label", "logits"}."""
+
+    metric, unit, higher_is_better = "top-1", "%", True
+
+    def __init__(self, dataset: Path, weights: Path) -> None:
+        self.dataset = dataset
+        self.classes = 1 + max(i["label"] for part in items.PARTS for i in items.of_part(dataset, part))
+        self.chance = 100.0 / self.classes
+
+    def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
+        for item in items.of_part(self.dataset, part, limit):
+            pixels = items.image(self.dataset / item["image"])
+            yield Example(item["id"], {"image": pixels}, {"size": list(pixels.shape[:2])}, item["label"])
+
+    def outcome(self, output: dict[str, Any], truth: int) -> dict[str, float]:
+        return {"correct": float(output["label"] == truth)}
+
+    def score(self, outcomes: Mapping[str, np.ndarray]) -> np.ndarray:
+        return 100 * outcomes["correct"].mean(-1)
+
+    def flipped(self, output: dict[str, Any], reference: dict[str, Any]) -> bool:
+        return output["label"] != reference["label"]
+
+    def damage(self, output: dict[str, Any], reference: dict[str, Any]) -> float:
+        """Kullback-Leibler divergence of the class distribution from the uncompressed run's, nats."""
+        return divergence(output["logits"], reference["logits"])

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+from lamofc.convert import convert
+from lamofc.stages.job import logged
+
+row = snakemake.params.row
+with logged(snakemake.log[0]):
+    packages = {p: Path("resources/packages") / p for p in row["packages"]}
+    convert(row["convert"], packages, Path(snakemake.output[0]), row.get("convert_options", {}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lamofc.dtypes import BFLOAT16, to_bits
-from lamofc.entropy import bank, bits, fitting, grouped, histogram, integers, planes, scales
+from lamofc.entropy import adaptive, bank, bits, fitting, grouped, histogram, integers, planes, scales
 from lamofc.entropy.ans import Decoder, Encoder, Table
 from lamofc.errors import BitstreamError
 
@@ -166,14 +166,32 @@ def test_uniform_integers():
 def test_scale_levels():
     sigma = np.exp2(np.random.default_rng(0).normal(size=576))
     levels = scales.levels(sigma, 1.0)
-    assert np.abs(np.log2(bank.sigma(scales.tables(levels, 0.25)) * 0.25 / sigma)).max() <= 0.126
+    assert np.abs(np.log2(bank.sigma(scales.tables(levels, 0.25)) * 0.25 / sigma)).max() <= 0.157
     encoder = Encoder()
-    scales.put(encoder, levels)
+    tables = scales.tables(levels, 0.25)
+    scales.put(encoder, tables)
     data = encoder.bytes()
     decoder = Decoder(data)
-    assert np.array_equal(scales.take(decoder, 576), levels)
+    assert np.array_equal(scales.take(decoder, 576), tables)
     decoder.close()
     assert len(data) < 576 * 4.6 / 8
+
+
+@pytest.mark.parametrize("known", [None, 20, 0, 60])
+def test_adaptive_follows_rows_and_columns(known):
+    symbols = laplace(1.0, (64, 200))
+    symbols[:, 3] = laplace(500.0, 64)
+    symbols[10:20] = laplace(9.0, (10, 200))
+    tables = None if known is None else np.full(64, known, np.int32)
+    encoder = Encoder()
+    adaptive.put(encoder, symbols, tables)
+    data = encoder.bytes()
+    decoder = Decoder(data)
+    assert np.array_equal(adaptive.take(decoder, 64, 200, tables), symbols)
+    decoder.close()
+    usual = np.delete(symbols, 3, 1)
+    ideal = empirical_bits(usual[10:20]) + empirical_bits(np.delete(usual, range(10, 20), 0)) + 64 * 10.5
+    assert 8 * len(data) < 1.03 * ideal + 64 * 5
 
 
 @pytest.mark.parametrize("width", range(17))

@@ -7,13 +7,16 @@ Everything goes onto one ANS stack per section, so a section costs its entropy p
 
 ans        Encoder, Decoder, Table (integer frequencies); `put(symbols, table)`, `put_uniform(values, size)`
 bank       static tables of the discretised Laplace and Gaussian family, indexed by sigma / step in quarter octaves
-grouped    `put(enc, symbols, tables)`: integer matrix (rows, n), one bank index per row; any int32 value, escapes inside
+grouped    `put(enc, symbols, tables)`: int32 matrix (rows, n), one bank index per row; escapes for values out of reach
+adaptive   `put(enc, symbols, known)`: the same, choosing known, sent or shared tables and a gain for unusual columns
 fitting    best bank index per row from its symbols, and the exact cost in bits of every index
 histogram  `put(enc, symbols, alphabet)`: table fitted to this stream and sent; falls back to raw or constant
-integers   `put(enc, values)`: rare non-negative integers of any size (Exp-Golomb classes)
-scales     standard deviations as 6-bit levels in quarter octaves, and their coding
+integers   `put(enc, values)`: rare non-negative integers of any size (Exp-Golomb classes); zigzag for signed ones
+scales     standard deviations as 8-bit levels relative to a reference, for assets; coding of sent bank indices
 bits       `pack(values, width)`, `unpack(data, width, count)`: raw b-bit integers, without ANS
-planes     `split(array)`, `merge(planes, dtype, shape)`: bytes by significance, sign rotated behind the exponent
+planes     `split(array)`, `merge(planes, dtype, shape)`: bytes by significance, sign rotated behind the mantissa
 
 Tables are integers fixed by rounding far from ties, so that encoder and decoder agree on every machine.
+Codecs: transforms/rows.py makes (channels, positions) matrices, quantisers/reference.py calibrates means and scales;
+codecs/uq_ec.py shows all of them together in a page.
 """

@@ -8,7 +8,7 @@ all values beyond. Indices above the last table mean the table some octaves belo
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -41,19 +41,19 @@ def split(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return indices - PER_OCTAVE * low, low
 
 
-@lru_cache(maxsize=None)
+@cache
 def table(index: int, family: str = "laplace") -> Table:
     """Table 0 .. SIZE-1 of a family."""
     return Table(np.rint(probabilities(index, family) * TOTAL))
 
 
-@lru_cache(maxsize=None)
+@cache
 def reach(family: str = "laplace") -> np.ndarray:
     """M of each table: values -M .. M have symbols of their own. (SIZE,) int32."""
     return np.array([(len(probabilities(t, family)) - 2) // 2 for t in range(SIZE)], np.int32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def probabilities(index: int, family: str) -> np.ndarray:
     """Probabilities of the symbols before they are rounded to integers."""
     upper = {"laplace": _laplace_tail, "gauss": _gauss_tail}[family]

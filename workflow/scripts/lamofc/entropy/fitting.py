@@ -1,47 +1,54 @@
-"""Which static table fits: exact code lengths of the Laplace bank from three sums per row.
+"""Which static table fits: code lengths of the whole bank from three sums per row.
 
-The code length of a Laplace table is linear in |value| beyond zero, so that zeros, non-zeros and the sum of absolute
-values give the cost of every table without looking at the symbols again (escapes counted as if they had symbols).
+The code length of a table is linear in |value| (Laplace) or in its square (Gaussian) beyond zero, so that zeros,
+non-zeros and one sum give the cost of every table without looking at the symbols again. Exact for Laplace tables, but
+escapes count as if they had symbols.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 from lamofc.entropy import bank
 
 
-def statistics(symbols: np.ndarray) -> np.ndarray:
-    """symbols (rows, n) int32 -> (rows, 3) float64: zeros, non-zeros, sum of absolute values."""
+def statistics(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """symbols (rows, n) int32 -> (rows, 3) float64: zeros, non-zeros, sum of `sizes`."""
     nonzero = np.count_nonzero(symbols, axis=1)
-    return np.stack([symbols.shape[1] - nonzero, nonzero, np.abs(symbols).sum(axis=1, dtype=np.float64)], 1)
+    return np.stack([symbols.shape[1] - nonzero, nonzero, sizes(symbols, family).sum(axis=1, dtype=np.float64)], 1)
 
 
-def costs(statistics: np.ndarray) -> np.ndarray:
-    """(rows, 3) sums -> (rows, bank.MAX_INDEX + 1) bits under every Laplace index."""
-    return statistics @ _prices()
+def sizes(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """What the code length is linear in, float32: absolute values or squares."""
+    wide = symbols.astype(np.float32)
+    return np.abs(wide) if family == "laplace" else np.square(wide)
 
 
-def best(symbols: np.ndarray) -> np.ndarray:
+def costs(statistics: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """(rows, 3) sums -> (rows, bank.MAX_INDEX + 1) bits under every index."""
+    return statistics @ _prices(family)
+
+
+def best(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
     """The cheapest index of each row, (rows,) int32."""
-    return costs(statistics(symbols)).argmin(1).astype(np.int32)
+    return costs(statistics(symbols, family), family).argmin(1).astype(np.int32)
 
 
-@lru_cache(maxsize=1)
-def _prices() -> np.ndarray:
-    """(3, indices): bits of a zero, bits of a non-zero without its size, bits per unit of size."""
+def prices(indices: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """Bank indices -> float32 (3, *shape): bits of a zero, of a non-zero without its size, per unit of size."""
+    return _prices(family)[:, indices].astype(np.float32)
+
+
+@cache
+def _prices(family: str) -> np.ndarray:
+    """`prices` of all indices, float64."""
     base, low = bank.split(np.arange(bank.MAX_INDEX + 1))
-    slope = np.sqrt(2) / bank.sigma(base) / np.log(2)
-    zero = np.array([_zero_bits(int(t)) for t in base]) + low
-    one = np.array([_one_bits(int(t)) for t in base]) + low
-    return np.stack([zero, one - slope, slope / np.exp2(low)])
-
-
-def _zero_bits(t: int) -> float:
-    return float(-np.log2(bank.probabilities(t, "laplace")[bank.reach()[t]]))
-
-
-def _one_bits(t: int) -> float:
-    return float(-np.log2(bank.probabilities(t, "laplace")[bank.reach()[t] + 1]))
+    sigma, power = bank.sigma(base), {"laplace": 1, "gauss": 2}[family]
+    slope = {"laplace": np.sqrt(2) / sigma, "gauss": 0.5 / sigma**2}[family] / np.log(2)
+    lengths = [-np.log2(bank.probabilities(int(t), family)) for t in base]
+    reach = bank.reach(family)[base]
+    zero = np.array([bits[m] for bits, m in zip(lengths, reach, strict=True)]) + low
+    one = np.array([bits[m + 1] for bits, m in zip(lengths, reach, strict=True)]) + low
+    return np.stack([zero, one - slope, slope / np.exp2(low * power)])

@@ -6,6 +6,8 @@ Rows are channels, or whatever shares a scale; a value outside its table's reach
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from lamofc.entropy import bank, integers
@@ -64,7 +66,7 @@ def _plan(tables: np.ndarray, family: str) -> tuple[np.ndarray, np.ndarray, np.n
 def _runs(base: np.ndarray) -> list[tuple[int, int, int]]:
     """(table, first row, last row + 1) of each run of equal tables."""
     edges = [0, *(np.flatnonzero(np.diff(base)) + 1).tolist(), len(base)]
-    return [(int(base[a]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return [(int(base[a]), a, b) for a, b in pairwise(edges) if b > a]
 
 
 def _half(low: np.ndarray) -> np.ndarray:

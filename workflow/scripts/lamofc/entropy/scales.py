@@ -1,4 +1,4 @@
-"""Standard deviations as 6-bit levels in quarter octaves, relative to a reference such as the tensor's RMS."""
+"""Standard deviations as levels in octaves, relative to a reference such as the tensor's RMS, and sent bank indices."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ import numpy as np
 from lamofc.entropy import bank, fitting, grouped
 from lamofc.entropy.ans import Decoder, Encoder
 
-LEVELS = 64
-ORIGIN = 39  # level of the reference itself: 2^-9.75 .. 2^6 times it
+LEVELS = 256
+PER_OCTAVE = 16
+ORIGIN = 156  # level of the reference itself: 2^-9.75 .. 2^6.2 times it
 
 
 def levels(sigma: np.ndarray, reference: float) -> np.ndarray:
-    """-> uint8 levels 0 .. 63, shape of `sigma`; scales out of range take the nearest level."""
+    """-> uint8 levels, sixteenths of an octave, shape of `sigma`; scales out of range take the nearest level.
+
+    Finer than the bank, since the step that turns levels into indices rounds once more.
+    """
     ratio = np.maximum(np.asarray(sigma, np.float64), 1e-300) / max(reference, 1e-300)
-    return np.clip(np.rint(bank.PER_OCTAVE * np.log2(ratio)) + ORIGIN, 0, LEVELS - 1).astype(np.uint8)
+    return np.clip(np.rint(PER_OCTAVE * np.log2(ratio)) + ORIGIN, 0, LEVELS - 1).astype(np.uint8)
 
 
 def tables(levels: np.ndarray, steps: float) -> np.ndarray:
-    """Bank indices for a step of `steps` references. int32, shape of `levels`."""
-    offset = int(np.rint(-bank.PER_OCTAVE * np.log2(steps))) + bank.ORIGIN - ORIGIN
-    return np.clip(levels.astype(np.int32) + offset, 0, bank.MAX_INDEX)
+    """Levels -> bank indices for a step of `steps` references. int32, shape of `levels`."""
+    shift = int(np.rint(PER_OCTAVE * np.log2(steps)))
+    fine = levels.astype(np.int32) - ORIGIN - shift
+    per_index = PER_OCTAVE // bank.PER_OCTAVE
+    return np.clip((fine + per_index // 2) // per_index + bank.ORIGIN, 0, bank.MAX_INDEX)
 
 
 def put(encoder: Encoder, indices: np.ndarray) -> None:
-    """Levels or bank indices (n,), 0 .. 255: their median, a spread, then the differences, 3 bits each or so."""
+    """Bank indices (n,), 0 .. 255: their median, a spread, then the differences, 3 to 5 bits each."""
     indices = np.asarray(indices, np.int32).ravel()
     middle = int(np.median(indices)) if indices.size else 0
-    spread = int(fitting.best((indices - middle)[None])[0]) if indices.size else 0
+    differences = (indices - middle)[None]
+    spread = np.minimum(fitting.best(differences), bank.SIZE - 1)
     encoder.put_uniform(middle, 256)
-    encoder.put_uniform(min(spread, bank.SIZE - 1), bank.SIZE)
-    grouped.put(encoder, (indices - middle)[None], np.array([min(spread, bank.SIZE - 1)]))
+    encoder.put_uniform(spread, bank.SIZE)
+    grouped.put(encoder, differences, spread)
 
 
-def take(decoder: Decoder, count: int, limit: int = LEVELS) -> np.ndarray:
-    """Inverse of `put` -> (count,) int32 clipped to 0 .. limit-1."""
+def take(decoder: Decoder, count: int) -> np.ndarray:
+    """Inverse of `put` -> (count,) int32, 0 .. bank.MAX_INDEX."""
     middle, spread = decoder.take_one(256), decoder.take_one(bank.SIZE)
-    return np.clip(grouped.take(decoder, count, np.array([spread]))[0] + middle, 0, limit - 1)
+    return np.clip(grouped.take(decoder, count, np.array([spread]))[0] + middle, 0, bank.MAX_INDEX)

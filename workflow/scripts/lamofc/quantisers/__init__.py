@@ -1,0 +1,1 @@
+"""Quantisers: real numbers to small integers and back."""

@@ -1,0 +1,200 @@
+"""What every row of config/codecs.yaml promises, over all tensor kinds its codec declares."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import feature_samples
+import numpy as np
+import pytest
+import yaml
+
+from lamofc import codecs, features
+from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc.dtypes import to_bits, to_float32
+from lamofc.errors import FeatureError
+from lamofc.interfaces import KINDS, NATIVE_DTYPES
+
+ROOT = Path(__file__).parents[1]
+ARMS = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
+WORKER = Path(__file__).parent / "decode_elsewhere.py"
+
+
+def learned(arm):
+    """Whether a row runs a network: such rows are slow and take a reduced set here."""
+    return bool(getattr(codecs.load(ARMS[arm]["codec"]), "network_field", None))
+
+
+def kinds(arm):
+    return sorted(codecs.load(ARMS[arm]["codec"]).kinds)
+
+
+NUMERIC = [arm for arm in ARMS if not learned(arm)]
+PAIRS = [(arm, kind) for arm in NUMERIC for kind in kinds(arm)]
+
+
+@functools.cache
+def _fitted(arm, specs_json):
+    specs = [feature_samples.from_json(s) for s in json.loads(specs_json)]
+    samples = [feature_samples.gaussian(specs, n, 100 + n) for n in (31, 40, 7, 64)]
+    return codecs.fit(codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][0]), specs, samples)
+
+
+def assets(arm, specs):
+    entry = ARMS[arm]
+    if not codecs.needs_fit(entry):
+        return {}
+    return _fitted(arm, json.dumps([feature_samples.to_json(s) for s in specs]))
+
+
+def coders(arm, specs, points=(0, -1)):
+    """Coders of some points of the ladder."""
+    ladder = ARMS[arm]["ladder"]
+    chosen = sorted({i % len(ladder) for i in points})
+    held = assets(arm, specs)
+    return [codecs.coder(codecs.at_point(ARMS[arm], ladder[i]), specs, held) for i in chosen]
+
+
+def whole(arm):
+    """Specs of a stream as this row may meet it: its kinds, and all others if it has a fallback."""
+    own = frozenset(kinds(arm))
+    return feature_samples.mixed(own | frozenset(KINDS) if "fallback" in ARMS[arm] else own)
+
+
+def check(coder, sample, specs, lossless):
+    """Encode and decode twice; the sections."""
+    shapes = {s.name: sample[s.name].shape for s in specs}
+    before = {k: to_bits(v).tobytes() for k, v in sample.items()}
+    sections = coder.encode(sample)
+    assert [type(s) for s in sections] == [bytes] * len(coder.sections)
+    assert coder.encode(sample) == sections, "two runs give two bitstreams"
+    decoded = coder.decode(sections, shapes)
+    assert {k: to_bits(v).tobytes() for k, v in sample.items()} == before, "encoding changed its input"
+    features.check(decoded, specs, "decoded")
+    again = coder.decode(sections, shapes)
+    for s in specs:
+        assert np.array_equal(to_bits(again[s.name]), to_bits(decoded[s.name])), "two runs decode differently"
+        assert not lossless or np.array_equal(to_bits(sample[s.name]), to_bits(decoded[s.name]))
+        assert decoded[s.name].flags.writeable and decoded[s.name].flags.c_contiguous
+    return sections, decoded
+
+
+def relative_error(a, b):
+    a, b = to_float32(a).astype(np.float64), to_float32(b).astype(np.float64)
+    return float(((a - b) ** 2).sum() / max((a**2).sum(), 1e-300))
+
+
+@pytest.mark.parametrize("dtype", NATIVE_DTYPES)
+@pytest.mark.parametrize(("arm", "kind"), PAIRS)
+def test_sizes_and_extremes(arm, kind, dtype):
+    specs = [feature_samples.spec(kind, dtype)]
+    lossless = codecs.load(ARMS[arm]["codec"]).lossless
+    ragged = specs[0].ragged_axis is not None
+    for i, coder in enumerate(coders(arm, specs)):
+        for length in (0, 1, 2, 37) if ragged else (0,):
+            sample = feature_samples.gaussian(specs, length, length)
+            _, decoded = check(coder, sample, specs, lossless)
+            if i == 0 and length == 37:
+                assert relative_error(sample[kind], decoded[kind]) < 0.05, "the first point is not transparent"
+        for array in feature_samples.extremes(specs[0].resolve(13), dtype).values():
+            check(coder, {kind: array}, specs, lossless)
+
+
+@pytest.mark.parametrize(("arm", "kind"), PAIRS)
+def test_extreme_aspects(arm, kind):
+    for k, (shape, length) in enumerate(feature_samples.ASPECTS[kind]):
+        specs = [feature_samples.spec(kind, NATIVE_DTYPES[k % 3], shape)]
+        for coder in coders(arm, specs):
+            check(coder, feature_samples.gaussian(specs, length, 1), specs, codecs.load(ARMS[arm]["codec"]).lossless)
+
+
+@pytest.mark.parametrize(("arm", "kind"), PAIRS)
+def test_constants_and_outliers_stay_in_place(arm, kind):
+    """At its finest point a codec keeps a constant, zeros, and an outlier of 1e4 sigma."""
+    specs = [feature_samples.spec(kind, "float32")]
+    cases = feature_samples.extremes(specs[0].resolve(13), "float32")
+    (coder,) = coders(arm, specs, points=(0,))
+    for name in ("zero", "constant", "outlier"):
+        _, decoded = check(coder, {kind: cases[name]}, specs, False)
+        error = np.abs(to_float32(decoded[kind]) - cases[name])
+        assert error.max() <= 0.25 * max(np.abs(cases[name]).max(), 1e-2), f"{name}: off by {error.max()}"
+
+
+@pytest.mark.parametrize("arm", NUMERIC)
+def test_empty_and_mixed_samples(arm):
+    specs = whole(arm)
+    for coder in coders(arm, specs):
+        for length in (0, 1, 29):
+            check(coder, feature_samples.gaussian(specs, length, 9), specs, False)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_values_that_are_not_finite_are_refused(arm, tmp_path):
+    if learned(arm):
+        pytest.skip("the writer refuses before any codec runs; networks would have to be built first")
+    specs = whole(arm)
+    entry = codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][0])
+    for value in (np.nan, np.inf, -np.inf):
+        sample = feature_samples.gaussian(specs, 5, 0)
+        sample[specs[0].name].ravel()[3] = value
+        with (
+            pytest.raises(FeatureError, match=rf"one, tensor {specs[0].name}: 1 of \d+ values are NaN or infinite"),
+            BitstreamWriter(tmp_path / "a.lmfc", entry, specs, assets(arm, specs), {}) as writer,
+        ):
+            writer.add(sample, "one")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arm", NUMERIC)
+def test_rate_falls_along_the_ladder(arm):
+    specs = whole(arm)
+    sample = feature_samples.gaussian(specs, 160, 4)
+    count = len(ARMS[arm]["ladder"])
+    sizes = [sum(map(len, c.encode(sample))) for c in coders(arm, specs, points=range(count))]
+    slack = 1.01, 8
+    assert all(b <= a * slack[0] + slack[1] for a, b in itertools.pairwise(sizes)), sizes
+    assert count == 1 or sizes[-1] < sizes[0], sizes
+
+
+def test_decoding_elsewhere(tmp_path):
+    """A fresh process with two threads decodes and encodes to the same bytes as this one does."""
+    jobs, wanted = [], {}
+    for arm in NUMERIC:
+        specs, held = whole(arm), assets(arm, whole(arm))
+        sample = feature_samples.gaussian(specs, 33, 8)
+        for i in sorted({0, len(ARMS[arm]["ladder"]) // 2}):
+            path = tmp_path / f"{arm}.{i}.lmfc"
+            with BitstreamWriter(path, codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][i]), specs, held, {}) as writer:
+                writer.add(sample)
+            np.savez(tmp_path / f"{arm}.assets.npz", **held)
+            reader = BitstreamReader(path)
+            wanted[path.name] = [
+                reader.packet(0).checksum,
+                hashlib.sha256(b"".join(reader.packet(0).sections)).hexdigest(),
+            ]
+            jobs.append([str(path), str(tmp_path / f"{arm}.assets.npz")])
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts"), "PYTHONHASHSEED": "77"}
+    environment |= {f"{n}_NUM_THREADS": "2" for n in ("OMP", "OPENBLAS", "MKL")}
+    found = subprocess.run(
+        [sys.executable, str(WORKER), str(tmp_path / "jobs.json")], env=environment, check=True, capture_output=True
+    )
+    assert json.loads(found.stdout) == wanted
+
+
+@pytest.mark.parametrize("arm", NUMERIC)
+def test_threads_share_a_coder(arm):
+    specs = whole(arm)
+    (coder,) = coders(arm, specs, points=(0,))
+    samples = [feature_samples.gaussian(specs, n, n) for n in (21, 34, 5, 13)]
+    alone = [coder.encode(s) for s in samples]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(coder.encode, samples)) == alone

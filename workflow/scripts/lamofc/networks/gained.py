@@ -1,0 +1,126 @@
+"""The trainable form: CompressAI's scale hyperprior with one channel, shared by a ladder of lambdas through gains.
+
+Imported by training alone; coding uses `lamofc.networks.scale_hyperprior`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import torch
+from compressai.entropy_models import EntropyBottleneck, EntropyModel
+from compressai.layers import GDN
+from compressai.models import ScaleHyperprior
+from compressai.models.base import get_scale_table
+from compressai.models.utils import conv, deconv
+from torch import nn
+
+from lamofc.networks.files import SHARED, lambda_name
+from lamofc.networks.rans import Tables
+
+_GAMMA = 0.01  # of the GDN layers at the start: nearly linear, since planes are not images
+# At high rate, a step of 1 / sqrt(lambda x this) balances d(rate) and lambda x 255^2 x d(MSE).
+_HIGH_RATE = 2 * math.log(2) * 255**2 / 12
+
+
+class GainedHyperprior(ScaleHyperprior):
+    """Lambda k sees y scaled by gain.y[k] before rounding and by gain.y_inverse[k] after it; z likewise.
+
+    With one lambda it is the plain network. The start is an orthonormal Haar packet transform of 16x16 blocks
+    (as far as n and m have room), which keeps every plane's information and is learned away from.
+    """
+
+    def __init__(self, n: int, m: int, lambdas: Sequence[float]) -> None:
+        super().__init__(n, m)
+        self.lambdas = tuple(lambdas)
+        self.g_a[0], self.g_s[6] = conv(1, n), deconv(n, 1)
+        self.bottlenecks = nn.ModuleList(EntropyBottleneck(n) for _ in lambdas)
+        self.entropy_bottleneck = None
+        start = torch.log(torch.tensor([[(_HIGH_RATE * x) ** 0.5] for x in lambdas]))
+        self.log_gain = nn.ParameterDict(
+            {
+                "y": nn.Parameter(start.repeat(1, m)),
+                "y_inverse": nn.Parameter(-start.repeat(1, m)),
+                "z": nn.Parameter(torch.zeros(len(lambdas), n)),
+                "z_inverse": nn.Parameter(torch.zeros(len(lambdas), n)),
+            }
+        )
+        with torch.no_grad():
+            self._start_as_packets()
+
+    def forward(self, x: torch.Tensor, k: int) -> dict[str, torch.Tensor]:
+        """Planes (batch, 1, height, width) at lambda k -> x_hat and the likelihoods of y and z."""
+        gain = {name: g[k].exp().reshape(1, -1, 1, 1) for name, g in self.log_gain.items()}
+        y = self.g_a(x)
+        z = self.h_a(y.abs()) * gain["z"]
+        z_hat, p_z = self.bottlenecks[k](z)
+        scales = self.h_s(z_hat * gain["z_inverse"]) * gain["y"]
+        y_hat, p_y = self.gaussian_conditional(y * gain["y"], scales)
+        return {"x_hat": self.g_s(y_hat * gain["y_inverse"]), "y": p_y, "z": p_z}
+
+    @torch.no_grad()
+    def start_from(self, x: torch.Tensor) -> None:
+        """Set predicted scales and the gains of z to what these planes show, before the first step."""
+        y = self.g_a(x)
+        self.h_s[4].bias.copy_(y.std((0, 2, 3)).clamp(min=1e-3))
+        spread = self.h_a(y.abs()).std((0, 2, 3)).clamp(min=1e-4)
+        self.log_gain["z"].copy_(torch.log(3 / spread).expand_as(self.log_gain["z"]))
+        self.log_gain["z_inverse"].copy_(torch.log(spread / 3).expand_as(self.log_gain["z"]))
+
+    def aux_loss(self) -> torch.Tensor:
+        return sum(b.loss() for b in self.bottlenecks)
+
+    @torch.no_grad()
+    def export(self) -> dict[str, np.ndarray]:
+        """Arrays of a network file: convolutions and GDN in float16, gains and medians in float32, integer tables."""
+        self.gaussian_conditional.update_scale_table(get_scale_table(), force=True)
+        alone = len(self.lambdas) == 1
+        home = lambda_name(self.lambdas[0]) if alone else SHARED
+        layers = ("g_a.", "g_s.", "h_a.", "h_s.")
+        out = {f"{home}/{n}": p.numpy().astype(np.float16) for n, p in self.named_parameters() if n.startswith(layers)}
+        out[f"{home}/scale_table"] = self.gaussian_conditional.scale_table.numpy()
+        out |= _tables(f"{home}/y", self.gaussian_conditional)
+        for k, lmbda in enumerate(self.lambdas):
+            own, bottleneck = lambda_name(lmbda), self.bottlenecks[k]
+            bottleneck.update(force=True, update_quantiles=True)
+            out[f"{own}/medians"] = bottleneck.quantiles[:, 0, 1].numpy().copy()
+            out |= _tables(f"{own}/z", bottleneck)
+            out |= {f"{own}/gain.{n}": g[k].exp().numpy() for n, g in self.log_gain.items()}
+        return out
+
+    def _start_as_packets(self) -> None:
+        for i in (0, 2, 4, 6):
+            _haar(self.g_a[i].weight, i // 2, synthesis=False)
+            _haar(self.g_s[6 - i].weight, i // 2, synthesis=True)
+            self.g_a[i].bias.zero_()
+            self.g_s[i].bias.zero_()
+        self.g_a[0].bias[0] = -1.0  # planes have mean 1/2; a 2x2 mean has norm 2
+        self.g_s[6].bias.fill_(0.5)
+        for net in (self.g_a, self.g_s):
+            for layer in net:
+                if isinstance(layer, GDN):
+                    layer.gamma.copy_(layer.gamma_reparam.init(_GAMMA * torch.eye(layer.gamma.shape[0])))
+
+
+def _haar(weight: torch.Tensor, stage: int, synthesis: bool) -> None:
+    """2x2 orthonormal Haar bands of the channels in use; band b of channel c is channel b x (channels in use) + c of
+    the deep side, so that low frequencies come first. `weight` is (deep, shallow, 5, 5) in both directions. The other
+    channels keep their small random weights, and nothing listens to them yet."""
+    deep, used = weight.shape[0], min(4**stage, weight.shape[1])
+    heard = min(4 * used, deep)
+    if synthesis:
+        weight[:, :used] = 0
+    else:
+        weight[:heard] = 0
+    signs = torch.tensor([[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]])
+    at = torch.arange(heard)
+    weight[at, at % used, 2:4, 2:4] = signs[at // used] / 2
+
+
+def _tables(prefix: str, model: EntropyModel) -> dict[str, np.ndarray]:
+    cdf, sizes, offsets = (t.numpy() for t in (model.quantized_cdf, model.cdf_length, model.offset))
+    tables = Tables.from_cdfs(cdf, sizes.ravel(), offsets.ravel())
+    return {f"{prefix}.{f.name}": getattr(tables, f.name) for f in fields(tables)}

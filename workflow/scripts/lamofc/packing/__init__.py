@@ -1,0 +1,1 @@
+"""Arrangements of tensors as 2-D planes, for coders that expect images."""

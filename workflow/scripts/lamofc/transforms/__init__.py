@@ -1,0 +1,1 @@
+"""Maps between feature values and what an entropy coder codes."""

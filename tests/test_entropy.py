@@ -112,7 +112,7 @@ def test_every_index_codes_every_value(index):
 
 def test_fitting_costs_are_the_bits_that_coding_takes():
     symbols = laplace(3.0, (2, 20_000))
-    predicted = fitting.costs(fitting.statistics(symbols))[:, 24].sum()
+    predicted = fitting.row_costs(symbols)[:, 24].sum()
     assert 8 * len(coded(symbols, np.array([24, 24]))) == pytest.approx(predicted, rel=2e-3)
 
 

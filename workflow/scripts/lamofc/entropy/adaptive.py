@@ -13,8 +13,9 @@ from lamofc.entropy.ans import Decoder, Encoder
 
 _KNOWN, _ROWS, _ONE = range(3)
 _GAINS = np.arange(-4, 12)  # octaves
+_EVERY = np.arange(len(_GAINS))
 _NEUTRAL = 4
-_ROW_BITS, _COLUMN_BITS = 3.5, 2.0  # guesses of what a sent table and a gain other than the commonest cost
+_ROW_BITS, _COLUMN_BITS, _GAIN_BITS = 3.5, 2.0, 40.0  # guesses: a sent table, a rare gain, the histogram of gains
 _ESCAPE_BITS = 14.0
 _UNUSUAL = 6.0
 
@@ -63,62 +64,65 @@ def _take_tables(decoder: Decoder, rows: int, known: np.ndarray | None) -> np.nd
     return known
 
 
-def _shifted(tables: np.ndarray, gain: int) -> np.ndarray:
-    return np.clip(tables + bank.PER_OCTAVE * int(_GAINS[gain]), 0, bank.MAX_INDEX)
+def _shifted(tables: np.ndarray, gains: np.ndarray | int) -> np.ndarray:
+    return np.clip(tables + bank.PER_OCTAVE * _GAINS[gains], 0, bank.MAX_INDEX)
 
 
 def _choose(symbols: np.ndarray, known: np.ndarray | None, family: str) -> tuple[int, np.ndarray, np.ndarray]:
     """-> source, tables (rows,), gains (n,) as indices into _GAINS."""
-    usual = _usual(symbols)
-    costs = fitting.costs(fitting.statistics(usual, family), family)
+    sizes, zeros = fitting.sizes(symbols, family), (symbols == 0).astype(np.float32)
+    usual = _usual(sizes)
+    costs = fitting.costs(sizes[:, usual], zeros[:, usual], family)
     one = int(costs.sum(0).argmin())
     offers = [
         (costs.min(1).sum() + _ROW_BITS * len(costs) + 14, _ROWS, costs.argmin(1)),
         (costs[:, one].sum() + 8, _ONE, np.full(len(costs), one)),
     ]
     if known is not None:
-        every = np.stack([_shifted(known, g) for g in range(len(_GAINS))], 1)
+        every = np.minimum(_shifted(known[:, None], _EVERY), costs.shape[1] - 1)
         offers.append((np.take_along_axis(costs, every, 1).sum(0).min(), _KNOWN, known))
     _, source, tables = min(offers, key=lambda offer: offer[0])
     tables = tables.astype(np.int32)
-    return source, tables, _choose_gains(symbols, tables, family)
+    return source, tables, _choose_gains(sizes, zeros, tables, family)
 
 
-def _usual(symbols: np.ndarray) -> np.ndarray:
+def _usual(sizes: np.ndarray) -> slice | np.ndarray:
     """Columns of no unusual size: the others get a gain, and no say in the tables."""
-    totals = np.abs(symbols).sum(0, dtype=np.int64)
-    keep = totals <= _UNUSUAL * np.median(totals) + len(symbols)
-    return symbols if keep.all() else symbols[:, keep]
+    totals = np.ones(len(sizes), np.float32) @ sizes
+    keep = totals <= _UNUSUAL * np.median(totals) + len(sizes)
+    return slice(None) if keep.all() else keep
 
 
-def _choose_gains(symbols: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
+def _choose_gains(sizes: np.ndarray, zeros: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
     """(n,) indices into _GAINS: one for all columns, or each its own where that pays."""
-    costs = _linear_costs(symbols, tables, family)
-    base = int(costs.sum(0).argmin())
-    base = base if costs[:, base].sum() + 16 < costs[:, _NEUTRAL].sum() else _NEUTRAL
+    prices = _gain_prices(tables, family)
+    costs = zeros.T @ (prices[0] - prices[1]) + sizes.T @ prices[2] + prices[1].sum(0)  # tables without end
+    sums = costs.sum(0)
+    base = int(sums.argmin()) if sums.min() + 16 < sums[_NEUTRAL] else _NEUTRAL
+    gains, cheapest = np.full(len(costs), base), costs.argmin(1)
     unusual = np.flatnonzero(costs.min(1) + _COLUMN_BITS < costs[:, base])
-    costs[unusual] = _exact_costs(symbols[:, unusual], tables, family)
-    costs += _COLUMN_BITS
-    costs[:, base] -= _COLUMN_BITS
-    gains = np.full(len(costs), base)
-    gains[unusual] = costs[unusual].argmin(1)
-    bits, plain = costs[np.arange(len(gains)), gains].sum(), costs[:, base].sum()
-    return gains if bits + 40 < plain else np.full(len(gains), base)
+    if not unusual.size:
+        return gains
+    offered = np.unique(np.append(cheapest[unusual], base))
+    exact = _exact_costs(sizes[:, unusual], zeros[:, unusual], prices[:, :, offered], family)
+    exact += np.where(offered == base, 0, _COLUMN_BITS)
+    saved = (exact[:, offered == base][:, 0] - exact.min(1)).sum()
+    if saved > _GAIN_BITS:
+        gains[unusual] = offered[exact.argmin(1)]
+    return gains
 
 
-def _linear_costs(symbols: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
-    """(n, gains) bits of each column as if tables had no end: too much where values are escaped."""
-    zero, nonzero, size = fitting.prices(np.stack([_shifted(tables, g) for g in range(len(_GAINS))], 1), family)
-    sizes = fitting.sizes(symbols, family)
-    return (symbols == 0).astype(np.float32).T @ (zero - nonzero) + sizes.T @ size + nonzero.sum(0)
+def _gain_prices(tables: np.ndarray, family: str) -> np.ndarray:
+    """(3, rows, gains) of `fitting.prices`."""
+    used, row = np.unique(tables, return_inverse=True)
+    return np.take(fitting.prices(_shifted(used[:, None], _EVERY), family), row, axis=1)
 
 
-def _exact_costs(symbols: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
+def _exact_costs(sizes: np.ndarray, zeros: np.ndarray, prices: np.ndarray, family: str) -> np.ndarray:
     """(n, gains) bits of each column, escapes included."""
-    sizes = fitting.sizes(symbols, family)
-    escaped = _ESCAPE_BITS + 2 * np.log2(np.abs(symbols.astype(np.float32)) + 1)
-    out = np.empty((symbols.shape[1], len(_GAINS)))
-    for gain in range(len(_GAINS)):
-        zero, nonzero, size = (p[:, None] for p in fitting.prices(_shifted(tables, gain), family))
-        out[:, gain] = np.minimum(np.where(symbols == 0, zero, nonzero + size * sizes), escaped).sum(0)
+    escaped = _ESCAPE_BITS + (2 if family == "laplace" else 1) * np.log2(sizes + 1)
+    out = np.empty((sizes.shape[1], prices.shape[2]))
+    for gain in range(prices.shape[2]):
+        zero, nonzero, size = prices[:, :, gain, None]
+        out[:, gain] = np.minimum(np.where(zeros, zero, nonzero + size * sizes), escaped).sum(0)
     return out

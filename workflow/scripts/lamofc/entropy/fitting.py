@@ -14,36 +14,39 @@ import numpy as np
 from lamofc.entropy import bank
 
 
-def statistics(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """symbols (rows, n) int32 -> (rows, 3) float64: zeros, non-zeros, sum of `sizes`."""
-    nonzero = np.count_nonzero(symbols, axis=1)
-    return np.stack([symbols.shape[1] - nonzero, nonzero, sizes(symbols, family).sum(axis=1, dtype=np.float64)], 1)
-
-
 def sizes(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
     """What the code length is linear in, float32: absolute values or squares."""
     wide = symbols.astype(np.float32)
-    return np.abs(wide) if family == "laplace" else np.square(wide)
+    return np.abs(wide, out=wide) if family == "laplace" else np.square(wide, out=wide)
 
 
-def costs(statistics: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """(rows, 3) sums -> (rows, bank.MAX_INDEX + 1) bits under every index."""
-    return statistics @ _prices(family)
+def costs(sizes: np.ndarray, zeros: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """`sizes` and whether symbols are 0, both (rows, n) float32 -> (rows, indices) bits under every index of use."""
+    count = sizes.shape[1]
+    ones = np.ones(count, np.float32)
+    zero = zeros @ ones
+    largest = float(sizes.max(initial=1)) ** (1 if family == "laplace" else 0.5)
+    return np.stack([zero, count - zero, sizes @ ones], 1) @ _prices(family)[:, : int(bank.index(largest)) + 5]
+
+
+def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """(rows, n) int32 -> (rows, indices) bits under every index of use."""
+    return costs(sizes(symbols, family), (symbols == 0).astype(np.float32), family)
 
 
 def best(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """The cheapest index of each row, (rows,) int32."""
-    return costs(statistics(symbols, family), family).argmin(1).astype(np.int32)
+    """The cheapest index of each row of (rows, n) int32 -> (rows,) int32."""
+    return row_costs(symbols, family).argmin(1).astype(np.int32)
 
 
 def prices(indices: np.ndarray, family: str = "laplace") -> np.ndarray:
     """Bank indices -> float32 (3, *shape): bits of a zero, of a non-zero without its size, per unit of size."""
-    return _prices(family)[:, indices].astype(np.float32)
+    return _prices(family)[:, indices]
 
 
 @cache
 def _prices(family: str) -> np.ndarray:
-    """`prices` of all indices, float64."""
+    """`prices` of all indices."""
     base, low = bank.split(np.arange(bank.MAX_INDEX + 1))
     sigma, power = bank.sigma(base), {"laplace": 1, "gauss": 2}[family]
     slope = {"laplace": np.sqrt(2) / sigma, "gauss": 0.5 / sigma**2}[family] / np.log(2)
@@ -51,4 +54,4 @@ def _prices(family: str) -> np.ndarray:
     reach = bank.reach(family)[base]
     zero = np.array([bits[m] for bits, m in zip(lengths, reach, strict=True)]) + low
     one = np.array([bits[m + 1] for bits, m in zip(lengths, reach, strict=True)]) + low
-    return np.stack([zero, one - slope, slope / np.exp2(low * power)])
+    return np.stack([zero, one - slope, slope / np.exp2(low * power)]).astype(np.float32)

@@ -21,16 +21,17 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
     """symbols (rows, n) int32 in -LIMIT .. LIMIT, tables (rows,) bank indices 0 .. bank.MAX_INDEX."""
     order, base, low, reach = _plan(tables, family)
     index = symbols[order] + _half(low)[:, None] if low.any() else symbols[order]
-    for row in np.flatnonzero(low):
-        encoder.put_uniform(index[row] & ((1 << low[row]) - 1), 1 << int(low[row]))
-        index[row] >>= low[row]
+    for bits, rows in _split_rows(low):
+        part = index[rows]
+        encoder.put_uniform(part & ((1 << bits) - 1), 1 << bits)
+        index[rows] = part >> bits
     index += reach[:, None]
     beyond = index.view(np.uint32) > (2 * reach[:, None]).astype(np.uint32)
     escaped = np.flatnonzero(beyond)
     if escaped.size:
-        limits = np.repeat(reach, beyond.sum(1)).astype(np.int64)
+        limits = reach[escaped // symbols.shape[1]].astype(np.int64)
         values = index.ravel()[escaped].astype(np.int64) - limits
-        index[beyond] = 2 * limits + 1
+        index.ravel()[escaped] = 2 * limits + 1
     for table, first, last in _runs(base):
         encoder.put(index[first:last], bank.table(table, family))
     if escaped.size:
@@ -40,17 +41,17 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
 def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplace") -> np.ndarray:
     """Inverse of `put` -> (rows, count) int32."""
     order, base, low, reach = _plan(tables, family)
-    below = {int(row): decoder.take_uniform(count, 1 << int(low[row])) for row in np.flatnonzero(low)}
+    below = [(bits, rows, decoder.take_uniform(len(rows) * count, 1 << bits)) for bits, rows in _split_rows(low)]
     blocks = [decoder.take((b - a) * count, bank.table(t, family)) for t, a, b in _runs(base)]
     values = np.concatenate([*blocks, np.empty(0, np.int32)]).reshape(len(tables), count)
     values -= reach[:, None]
     beyond = values > reach[:, None]
     escaped = np.flatnonzero(beyond)
     if escaped.size:
-        limits = np.repeat(reach, beyond.sum(1)).astype(np.int64)
+        limits = reach[escaped // count].astype(np.int64)
         values.ravel()[escaped] = _unescape(integers.take(decoder, escaped.size), limits)
-    for row, bits in below.items():
-        values[row] = _join(values[row], bits, int(low[row]))
+    for bits, rows, rest in below:
+        values[rows] = _join(values[rows], rest.reshape(-1, count), bits)
     out = np.empty_like(values)
     out[order] = values
     return out
@@ -67,6 +68,11 @@ def _runs(base: np.ndarray) -> list[tuple[int, int, int]]:
     """(table, first row, last row + 1) of each run of equal tables."""
     edges = [0, *(np.flatnonzero(np.diff(base)) + 1).tolist(), len(base)]
     return [(int(base[a]), a, b) for a, b in pairwise(edges) if b > a]
+
+
+def _split_rows(low: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(number of raw low bits, rows that have so many), from few to many."""
+    return [(int(k), np.flatnonzero(low == k)) for k in np.unique(low[low > 0])] if low.any() else []
 
 
 def _half(low: np.ndarray) -> np.ndarray:

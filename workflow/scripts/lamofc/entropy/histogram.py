@@ -91,7 +91,7 @@ def _steps(levels: np.ndarray) -> np.ndarray:
 def _level_bits(levels: np.ndarray) -> float:
     used = np.flatnonzero(levels)
     steps = _steps(levels[used[0] : used[-1] + 1])
-    return 32.0 + float(fitting.costs(fitting.statistics(steps)).min())
+    return 32.0 + float(fitting.row_costs(steps).min())
 
 
 def _put_levels(encoder: Encoder, levels: np.ndarray, alphabet: int) -> int:

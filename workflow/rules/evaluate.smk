@@ -37,6 +37,7 @@ rule collect:
     output:
         tsv=f"{RESULTS}/scores.tsv",
         parquet=f"{RESULTS}/scores.parquet",
+        outcomes=f"{RESULTS}/outcomes.parquet",
     log:
         f"{LOGS}/collect.log",
     conda:

@@ -9,6 +9,8 @@ import numpy as np
 from lamofc.dtypes import to_float32
 from lamofc.interfaces import Sample, TensorSpec
 
+ALIGNED = 256  # rows that enter CKA: its cost grows with their square
+
 
 class Distortion:
     """Accumulates over samples. Each tensor counts the same, whatever its size.
@@ -16,26 +18,45 @@ class Distortion:
     rel_mse: sum of squared errors / sum of squares, mean over tensors.
     cosine: cosine between original and decoded rows (tokens, or the whole tensor where there are none),
     mean over rows, then over tensors.
+    cka: linear centred kernel alignment between the rows of a sample (Kornblith et al. 2019), mean over samples,
+    then over tensors; NaN where no sample has three rows that differ.
     """
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self.specs = list(specs)
         self._sums = np.zeros((len(self.specs), 4))  # squared error, squares, cosines, rows
+        self._alignments: list[list[float]] = [[] for _ in self.specs]
 
     def add(self, original: Sample, decoded: Sample) -> None:
-        for sums, spec in zip(self._sums, self.specs, strict=True):
+        for sums, alignments, spec in zip(self._sums, self._alignments, self.specs, strict=True):
             x, y = (_rows(to_float32(s[spec.name]), spec) for s in (original, decoded))
             norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
             dots = np.einsum("ij,ij->i", x, y, dtype=np.float64)
             both_zero = ~x.any(1) & ~y.any(1)
             cosines = np.where(both_zero, 1.0, dots / np.maximum(norms, 1e-30))
             sums += np.square(x - y, dtype=np.float64).sum(), np.square(x, dtype=np.float64).sum(), cosines.sum(), len(x)
+            alignments.append(_alignment(x, y))
 
     def rel_mse(self) -> float:
         return float(np.mean(self._sums[:, 0] / np.maximum(self._sums[:, 1], 1e-300)))
 
     def cosine(self) -> float:
         return float(np.mean(self._sums[:, 2] / np.maximum(self._sums[:, 3], 1)))
+
+    def cka(self) -> float:
+        means = [np.nanmean(a) if np.isfinite(a).any() else np.nan for a in self._alignments]
+        return float(np.nanmean(means)) if np.isfinite(means).any() else float("nan")
+
+
+def _alignment(x: np.ndarray, y: np.ndarray) -> float:
+    """Linear CKA of two (rows, channels) float32 arrays over at most ALIGNED rows, evenly spaced; NaN if undefined."""
+    if len(x) < 3:
+        return float("nan")
+    step = -(-len(x) // ALIGNED)
+    x, y = ((a - a.mean(0, dtype=np.float64)).astype(np.float32) for a in (x[::step], y[::step]))
+    grams = [np.asarray(a @ a.T, np.float64) for a in (x, y)]
+    norms = np.linalg.norm(grams[0]) * np.linalg.norm(grams[1])
+    return float(np.vdot(grams[0], grams[1]) / norms) if norms > 0 else float("nan")
 
 
 def _rows(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

@@ -50,6 +50,7 @@ def evaluate(
         | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, sum(x["side_bytes"] for x in lines))
         | meters[point].columns(reference)
         | rate.speeds(store, seconds["encode"][point], seconds["decode"][point])
+        | read_json(originals / "latency.json")
         | {"commit": provenance.commit()}
         for point in points
     ]
@@ -107,6 +108,7 @@ class _Meter:
         return {
             "rel_mse": self.distortion.rel_mse(),
             "cosine": self.distortion.cosine(),
+            "cka": self.distortion.cka(),
             "metric": self.task.metric,
             "unit": self.task.unit,
             "higher_is_better": self.task.higher_is_better,
@@ -121,5 +123,5 @@ class _Meter:
 
 
 def _identify(row: Mapping[str, Any], codec: str, family: str, point: str) -> dict[str, Any]:
-    names = ("category", "curve", "scenario", "stands_for", "model", "split")
+    names = ("category", "curve", "scenario", "stands_for", "model", "split", "task")
     return {n: row[n] for n in names} | {"codec": codec, "family": family, "point": point}

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from lamofc import models, tasks
 from lamofc.dtypes import bits_of
 from lamofc.interfaces import Example, Model, Task
-from lamofc.jsonio import dumps, write_lines
+from lamofc.jsonio import dumps, write_json, write_lines
+from lamofc.stages import latency
 from lamofc.stages.job import whole_directory
 from lamofc.store import FeatureWriter
 
@@ -24,12 +25,13 @@ BLOCK = 32  # samples between two writes: bounds memory whatever the number of s
 def extract(
     row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, readout: Path | None, out: Path
 ) -> None:
-    """Write <out>/{calibration,test}.zarr and <out>/test.jsonl for one row of config/scenarios.tsv."""
+    """Write <out>/{calibration,test}.zarr, test.jsonl and latency.json for one row of config/scenarios.tsv."""
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     task = tasks.build(row["task"], dataset, weights)
     with whole_directory(out) as folder:
         _write_part(folder, "calibration", model, task, row["n_calibration"], reference=False)
         _write_part(folder, "test", model, task, row["n"], reference=True)
+        write_json(folder / "latency.json", latency.measure(model, task.examples("test", row["n"])))
 
 
 def _write_part(folder: Path, part: str, model: Model, task: Task, limit: int, reference: bool) -> None:

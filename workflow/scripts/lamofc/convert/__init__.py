@@ -11,10 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lamofc.errors import ConfigError
+from lamofc.errors import ConfigError, LamofcError
 from lamofc.fetch.staging import staged
 
 FAMILIES = ("dinov2_imgfocus", "smollm2_gguf", "whisper_ct2")
+
+
+class ConvertError(LamofcError):
+    """A model file is damaged, or not laid out as its family says."""
 
 
 def convert(family: str, packages: Mapping[str, Path], out_dir: Path, options: Mapping[str, Any] | None = None) -> Path:
@@ -22,7 +26,7 @@ def convert(family: str, packages: Mapping[str, Path], out_dir: Path, options: M
 
     The folder appears only when it is complete, and equal inputs give equal bytes. Options are the
     keyword arguments of the family's `build`. Raises ConfigError for an unknown family or option,
-    ConvertError for a file that is missing, damaged or of another layout than the family's.
+    FetchError for a file that is missing, ConvertError for one that is damaged or laid out in another way.
     """
     if family not in FAMILIES:
         raise ConfigError(f"model family {family!r} is none of {', '.join(FAMILIES)}")

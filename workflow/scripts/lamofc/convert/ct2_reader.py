@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamofc.convert.source import ConvertError
+from lamofc.convert import ConvertError
 
 _DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from lamofc.convert.onnx_reader import OnnxWeights, read_onnx
-from lamofc.convert.source import ConvertError, find_one
+from lamofc.convert import ConvertError
+from lamofc.fetch.unpacked import find_one
 
 OPTIONS: tuple[str, ...] = ()
 

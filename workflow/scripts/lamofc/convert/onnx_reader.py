@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamofc.convert.source import ConvertError
+from lamofc.convert import ConvertError
 
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER = 7, 1, 5
 _NODE_INPUT, _NODE_NAME, _NODE_OPERATOR = 1, 3, 4

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamofc.convert.source import ConvertError, find_one
+from lamofc.convert import ConvertError
+from lamofc.fetch.unpacked import find_one
 
 OPTIONS: tuple[str, ...] = ()
 

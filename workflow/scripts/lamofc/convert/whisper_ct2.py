@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lamofc.convert.ct2_reader import read_ct2
-from lamofc.convert.source import ConvertError, find_all, find_one
+from lamofc.convert import ConvertError
+from lamofc.fetch.unpacked import find_all, find_one
 from lamofc.convert.whisper_names import heads, layers, state_dict
 
 OPTIONS: tuple[str, ...] = ()

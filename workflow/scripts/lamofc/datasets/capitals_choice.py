@@ -1,0 +1,82 @@
+"""What is the capital of X? Four options out of the same continent's list, after a few solved examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lamofc.datasets.folder import PARTS, DatasetFolder
+from lamofc.datasets.quiz import read_quiz
+from lamofc.errors import ConfigError
+from lamofc.fetch.unpacked import find_one
+
+DESCRIPTION = "Capitals of countries, states and provinces from the BSD quiz: solved examples, a question, four options"
+LICENCE = "BSD-3-Clause"
+OPTIONS = {
+    "calibration": 60,
+    "examples": 3,
+    "example_letters": 20,  # longest example, place and capital together: keeps prompts within 48 tokens
+    "options": 4,
+    "lists": ["africa", "america", "asia", "europe", "state", "province"],
+}
+
+
+class Fact(NamedTuple):
+    place: str
+    capital: str
+    source: str
+
+
+def build(
+    packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, examples: int,
+    example_letters: int, options: int, lists: list[str],
+) -> None:  # fmt: skip
+    """Fields: prompt, options, answer (index), place. Examples are calibration facts, never the one asked for."""
+    facts = read_facts(packages, lists)
+    if len(facts) <= calibration:
+        raise ConfigError(f"the quiz holds {len(facts)} facts, not more than the {calibration} of the calibration part")
+    capitals = {name: sorted({f.capital for f in facts if f.source == name}) for name in lists}
+    order = [facts[i] for i in rng.permutation(len(facts))]
+    pool = order[:calibration]
+    for part, asked in zip(PARTS, (pool, order[calibration:]), strict=True):
+        for fact in asked:
+            shown = [f for f in pool if f != fact and len(f.place + f.capital) <= example_letters]
+            chosen = [shown[i] for i in rng.choice(len(shown), examples, replace=False)]
+            choices, answer = _choices(fact, capitals[fact.source], options, rng)
+            name = f"{fact.source}-{fact.place}".lower().replace(" ", "-")
+            target.add(part, name, prompt=prompt(chosen, fact), options=choices, answer=answer, place=fact.place)
+    target.facts["chance"] = 1 / options
+
+
+def prompt(examples: list[Fact], asked: Fact) -> str:
+    """Solved lines, then the question as an unfinished line; options start with a space."""
+    solved = [f"The capital of {f.place} is {f.capital}.\n" for f in examples]
+    return "".join(solved) + f"The capital of {asked.place} is"
+
+
+def read_facts(packages: Mapping[str, Path], lists: list[str]) -> list[Fact]:
+    """Facts whose answer is not given away by the question and whose place names one place only."""
+    facts = [
+        Fact(row[0], row[1], name)
+        for name in lists
+        for row in read_quiz(find_one(packages, f"quiz/{name}"))
+        if row[0] and row[1] and not _gives_away(row[0], row[1])
+    ]
+    meanings = Counter(place for place, _ in {(f.place, f.capital) for f in facts})
+    first = {f.place: f for f in reversed(facts)}
+    return [first[place] for place in dict.fromkeys(f.place for f in facts) if meanings[place] == 1]
+
+
+def _gives_away(place: str, capital: str) -> bool:
+    return place.lower() in capital.lower() or capital.lower() in place.lower()
+
+
+def _choices(fact: Fact, capitals: list[str], count: int, rng: np.random.Generator) -> tuple[list[str], int]:
+    others = [c for c in capitals if c != fact.capital]
+    choices = [fact.capital, *(others[i] for i in rng.choice(len(others), count - 1, replace=False))]
+    order = rng.permutation(count)
+    return [f" {choices[i]}" for i in order], int(np.argmin(order))

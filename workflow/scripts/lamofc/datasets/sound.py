@@ -1,0 +1,35 @@
+"""Reading G.722 prompts and making them sound like a bad telephone line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lamofc.datasets.folder import SAMPLE_RATE
+
+TELEPHONE_BAND = (300.0, 3400.0)  # Hz
+
+
+def read_g722(path: Path) -> np.ndarray:
+    """Raw G.722 (64 kbit/s, 16 kHz) -> int16 (samples,)."""
+    import av
+
+    with av.open(str(path), format="g722") as file:
+        frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
+    return np.concatenate(frames).astype(np.int16)
+
+
+def telephone(sound: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Limit to the telephone band and add white noise in that band at `snr_db` below the speech: int16."""
+    speech = band_limit(sound.astype(np.float64))
+    noise = band_limit(rng.standard_normal(len(sound)))
+    noise *= np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
+    return np.clip(np.rint(speech + noise), -32768, 32767).astype(np.int16)
+
+
+def band_limit(sound: np.ndarray) -> np.ndarray:
+    """Keep 300-3400 Hz: sixth-order Butterworth band-pass, once forward."""
+    from scipy.signal import butter, sosfilt
+
+    return sosfilt(butter(6, TELEPHONE_BAND, "bandpass", fs=SAMPLE_RATE, output="sos"), sound)

@@ -70,10 +70,11 @@ class Coder(PerTensorCoder):
         values, encoder, codec = rows.to_rows(array, spec), Encoder(), self.codec
         profile = self.profiles.get(spec.name)
         scale = profile.rms if profile else reference.put_rms(encoder, values)
-        if profile:
+        centred = bool(profile) and reference.is_centred(values, profile.mean)
+        if centred:
             values -= profile.mean[:, None]
         doublings = uniform.coarsening(np.abs(values).max(initial=0), scale * codec.step)
-        encoder.put_uniform(int(doublings > 0), 2)
+        encoder.put_uniform(2 * centred + (doublings > 0), 4)
         encoder.put_uniform(doublings, 256 if doublings else 1)
         step, known = self._grid(scale, profile, doublings)
         symbols = uniform.quantise(values, step)
@@ -86,13 +87,14 @@ class Coder(PerTensorCoder):
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, profile = Decoder(data), self.profiles.get(spec.name)
         scale = profile.rms if profile else reference.take_rms(decoder)
-        doublings = decoder.take_one(256) if decoder.take_one(2) else 0
+        centred, coarse = divmod(decoder.take_one(4), 2)
+        doublings = decoder.take_one(256) if coarse else 0
         step, known = self._grid(scale, profile, doublings)
         count = rows.positions(shape, spec)
         symbols = adaptive.take(decoder, spec.channels, count, known, self.codec.tables)
         decoder.close()
         values = uniform.dequantise(symbols, step)
-        if profile:
+        if profile and centred:
             values += profile.mean[:, None]
         return rows.from_rows(np.clip(values, -_LARGEST, _LARGEST), spec, shape)
 

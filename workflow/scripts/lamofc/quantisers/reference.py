@@ -57,6 +57,11 @@ def load(assets: Assets, spec: TensorSpec) -> Profile:
     return Profile(float(rms[0]), mean, levels.astype(np.int32))
 
 
+def is_centred(values: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether (channels, n) is smaller with the mean removed: not so for zeros, nor far from calibration."""
+    return bool(np.abs(values - mean[:, None]).sum() <= np.abs(values).sum())
+
+
 def column_rms(values: np.ndarray) -> np.ndarray:
     """(channels, n) -> (n,) float64."""
     return np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)) if len(values) else np.zeros(values.shape[1])

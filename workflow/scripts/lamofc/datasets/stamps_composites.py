@@ -13,7 +13,7 @@ from lamofc.datasets.stamps import ROOT, groups, load, split, stamps_in
 from lamofc.fetch.unpacked import find_all, find_one
 
 DESCRIPTION = "Cut-out photos of Tux Paint on MATE background photographs, 224x224; the mask is the object's alpha"
-LICENCE = "GPL-2.0-only (stamps), GPL-2.0-or-later (backgrounds)"
+LICENCE = "GPL-2.0-only AND GPL-2.0-or-later"  # stamps, backgrounds
 OPTIONS = {
     "calibration": 100,
     "test": 150,

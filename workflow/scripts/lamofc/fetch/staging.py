@@ -34,4 +34,5 @@ def _readable(folder: Path) -> None:
     """Temporary folders and some writers give the owner alone access; a shared machine wants more."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)

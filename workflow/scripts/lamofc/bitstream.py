@@ -75,7 +75,9 @@ class BitstreamWriter:
             decoded = self.coder.decode(sections, shapes)
         features.check(decoded, self.specs, f"{name} as decoded")
         if features.elements(sample) > min(MAX_SAMPLE_ELEMENTS, _claimable(sections)):
-            raise FeatureError(f"{name}: {features.elements(sample)} elements are too many for one packet; split the sample")
+            raise FeatureError(
+                f"{name}: {features.elements(sample)} elements are too many for one packet; split the sample"
+            )
         data = packet.pack(
             len(self._lengths), features.lengths(sample, self.specs), sections, features.checksum(decoded, self.specs)
         )

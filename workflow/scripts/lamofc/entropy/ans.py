@@ -15,6 +15,9 @@ from lamofc.errors import BitstreamError
 _MODELS = constriction.stream.model
 _MAX_UNIFORM_BITS = 16
 _SLACK_BITS = 64.0  # state of the coder, and the rounding of frequencies to 24 bits
+# From an empty stack, any number of last symbols 0 costs nothing, which the decoder's bound would take for a forgery:
+# such streams start from this word instead.
+_SENTINEL = np.array([1 << 24], np.uint32)
 
 
 class Table:
@@ -41,20 +44,31 @@ class Encoder:
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, object]] = []
+        self._floor = 0.0
 
     def put(self, symbols: np.ndarray, table: Table) -> None:
         """Integers 0 .. table.size-1, any shape; not to be changed before `bytes`. KeyError in `bytes` on others."""
-        self._parts.append((np.ascontiguousarray(symbols, np.int32).ravel(), table.model))
+        self._append(np.ascontiguousarray(symbols, np.int32).ravel(), table.model, table.floor)
 
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
         values = np.atleast_1d(np.asarray(values)).ravel()
         for shift, chunk in _chunks(size):
-            self._parts.append((np.ascontiguousarray((values >> shift) % chunk, np.int32), _MODELS.Uniform(chunk)))
+            part = np.ascontiguousarray((values >> shift) % chunk, np.int32)
+            self._append(part, _MODELS.Uniform(chunk), _uniform_floor(chunk))
 
     def bytes(self) -> bytes:
         """All symbols so far; the decoder must know their number and tables."""
-        coder = constriction.stream.stack.AnsCoder()
+        data = self._coded(constriction.stream.stack.AnsCoder())
+        if self._floor <= 8 * len(data) + _SLACK_BITS:
+            return data
+        return self._coded(constriction.stream.stack.AnsCoder(_SENTINEL.copy()))
+
+    def _append(self, symbols: np.ndarray, model: object, floor: float) -> None:
+        self._parts.append((symbols, model))
+        self._floor += symbols.size * floor
+
+    def _coded(self, coder: constriction.stream.stack.AnsCoder) -> bytes:
         for symbols, model in reversed(self._parts):
             if symbols.size:
                 coder.encode_reverse(symbols, model)
@@ -79,7 +93,7 @@ class Decoder:
         """-> (count,) int64."""
         values = np.zeros(count, np.int64)
         for shift, chunk in _chunks(size):
-            values |= self._take(count, _MODELS.Uniform(chunk), 0.98 * math.log2(chunk)).astype(np.int64) << shift
+            values |= self._take(count, _MODELS.Uniform(chunk), _uniform_floor(chunk)).astype(np.int64) << shift
         return values
 
     def take_one(self, size: int) -> int:
@@ -88,7 +102,7 @@ class Decoder:
 
     def close(self) -> None:
         """Refuse bytes that hold more than was taken."""
-        if not self._coder.is_empty():
+        if not self._coder.is_empty() and not np.array_equal(self._coder.get_compressed(), _SENTINEL):
             raise BitstreamError("entropy-coded bytes hold more than their symbols: damaged, or other tables")
 
     def _take(self, count: int, model: object, floor: float) -> np.ndarray:
@@ -96,6 +110,10 @@ class Decoder:
         if self._bits < 0:
             raise BitstreamError(f"{count} symbols cannot come from so few entropy-coded bytes")
         return self._coder.decode(model, count) if count else np.empty(0, np.int32)
+
+
+def _uniform_floor(size: int) -> float:
+    return 0.98 * math.log2(size)
 
 
 def _chunks(size: int) -> list[tuple[int, int]]:

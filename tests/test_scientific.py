@@ -49,9 +49,7 @@ def test_absolute_error_bounds(name, relative, dtype):
         spec, x = tokens(shape, dtype), from_float32(features(shape), dtype)
         wide = to_float32(x)
         decoded, _ = through(coder(name, spec, **{knob: relative}), x, spec)
-        bound = (
-            relative * reference.typical_rms(rows.to_rows(x, spec)) * steps / (2 * steps if name == "pcodec" else steps)
-        )
+        bound = share * relative * reference.typical_rms(rows.to_rows(x, spec))
         slack = (half_ulp(decoded, dtype) if dtype != "float32" else 0) + 2e-7 * np.abs(wide)
         assert (np.abs(decoded.astype(np.float64) - wide) <= bound + slack).all()
 

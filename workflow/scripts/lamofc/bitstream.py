@@ -55,7 +55,7 @@ class BitstreamWriter:
         self.encode_seconds = 0.0
         self._lengths: list[int] = []
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        self._file = open(self._partial, "wb")
+        self._file = open(self._partial, "wb")  # noqa: SIM115
         header = {
             "codec": codec,
             "assets": dict(asset_hashes),
@@ -219,7 +219,8 @@ class _Named:
     """Turn whatever malformed bytes provoke into one BitstreamError that names file and part."""
 
     _PROVOKED = (BitstreamError, ConfigError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-                 OverflowError, ArithmeticError, RuntimeError, AssertionError, MemoryError, struct.error, zlib.error)  # fmt: skip
+                 OverflowError, ArithmeticError, RuntimeError, AssertionError, MemoryError, struct.error,
+                 zlib.error)  # fmt: skip
 
     def __init__(self, path: Path, part: str) -> None:
         self.path, self.part = path, part

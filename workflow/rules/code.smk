@@ -5,6 +5,8 @@ rule fit:
         sources=codec_sources("fit"),
     output:
         f"{RESULTS}/assets/{{curve}}/{{arm}}.safetensors",
+    wildcard_constraints:
+        arm=NUMERIC_ARMS,
     params:
         entry=entry_of,
     log:
@@ -28,6 +30,8 @@ rule encode:
         sources=codec_sources("code"),
     output:
         directory(f"{RESULTS}/bitstreams/{{curve}}/{{arm}}"),
+    wildcard_constraints:
+        arm=NUMERIC_ARMS,
     params:
         entry=entry_of,
         ladder=lambda w: arm(w)["ladder"],
@@ -52,6 +56,8 @@ rule decode:
         network=network_file,
     output:
         temp(directory(f"{RESULTS}/decoded/{{curve}}/{{arm}}")),
+    wildcard_constraints:
+        arm=NUMERIC_ARMS,
     params:
         assets=lambda w, input: assets_of(input),
     log:
@@ -65,3 +71,45 @@ rule decode:
         runtime=120,
     script:
         "../scripts/decode.py"
+
+
+use rule fit as fit_learned with:
+    wildcard_constraints:
+        arm=LEARNED_ARMS,
+    conda:
+        "../../envs/torch.yaml"
+
+
+use rule encode as encode_learned with:
+    wildcard_constraints:
+        arm=LEARNED_ARMS,
+    conda:
+        "../../envs/torch.yaml"
+
+
+use rule decode as decode_learned with:
+    wildcard_constraints:
+        arm=LEARNED_ARMS,
+    conda:
+        "../../envs/torch.yaml"
+
+
+rule train:
+    input:
+        features=training_features,
+        shipped=shipped_network,
+        sources=sources("lamofc.networks.training", "lamofc.stages.train"),
+    output:
+        weights=f"{RESULTS}/networks/{{network}}.safetensors",
+        record=f"{RESULTS}/networks/{{network}}.json",
+    params:
+        entry=lambda w: plan.networks[w.network],
+    log:
+        f"{LOGS}/train/{{network}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=600,
+    script:
+        "../scripts/train.py"

@@ -1,4 +1,5 @@
 # The plan of the run and the functions that rules find their inputs with.
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +20,11 @@ except LamofcError as error:
 RESULTS = config["results"].rstrip("/")
 LOGS = f"{RESULTS}/logs"
 READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
+
+# Codecs that run a network need the torch environment; the others must pass without torch.
+LEARNED = [n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")]
+LEARNED_ARMS = "|".join(map(re.escape, LEARNED)) or "none"
+NUMERIC_ARMS = f"(?!({LEARNED_ARMS})$)[a-z0-9][a-z0-9.-]*"
 
 
 wildcard_constraints:
@@ -90,6 +96,17 @@ def network_file(wildcards):
     entry = arm(wildcards)
     field = getattr(codecs.load(entry["codec"]), "network_field", None)
     return [f"{RESULTS}/networks/{entry['parameters'][field]}.safetensors"] if field else []
+
+
+def shipped_network(wildcards):
+    """Weights that ship with the project: those whose sha256 is pinned."""
+    pinned = "sha256" in plan.networks[wildcards.network]
+    return [f"networks/{wildcards.network}.safetensors"] if pinned else []
+
+
+def training_features(wildcards):
+    """What a network that does not ship is trained on: calibration features of all curves of the run."""
+    return [] if shipped_network(wildcards) else [f"{RESULTS}/features/{c}" for c in plan.curves]
 
 
 def entry_of(wildcards):

@@ -21,7 +21,7 @@ FRAMES_PER_SECOND = 50
 class Model:
     """Head: log-mel and encoder over the 30 s window. Tail: greedy decoding.
 
-    split: "encoder". Features: `encoder` (frames, width), cut to whole seconds of sound plus one, since the
+    split: "encoder". Features: `encoder` (frames, width), cut to whole seconds of sound plus three, since the
     rest of the window encodes silence; `trim_seconds: 0` keeps all 1500 frames. No side input.
     """
 
@@ -33,8 +33,8 @@ class Model:
         readout_weights: Path | None = None,
         dtype: str = "float32",
         batch: int = 8,
-        trim_seconds: int = 1,
-        max_tokens: int = 100,
+        trim_seconds: int = 3,
+        max_tokens: int = 64,
     ) -> None:
         if split != "encoder":
             raise ConfigError(f"split {split!r}: Whisper is cut after its encoder, write encoder")
@@ -101,6 +101,16 @@ class Model:
                 break
         texts = ids[:, len(self.prompt) :].tolist()
         return [self.tokenizer.decode(t[: t.index(self.stop)] if self.stop in t else t).strip() for t in texts]
+
+    def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> decoder's last hidden states over its own transcript (1, tokens, width), with gradients.
+        One sample at a time, since transcripts differ in length."""
+        states = received["encoder"]
+        with torch.no_grad():
+            text = self._transcribe(states)[0]
+        ids = self.prompt + self.tokenizer.encode(" " + text, add_special_tokens=False)
+        out = self.net.model.decoder(input_ids=torch.tensor([ids]), encoder_hidden_states=states)
+        return out.last_hidden_state
 
     def _special_tokens(self) -> tuple[list[int], int, int]:
         number = self.tokenizer.convert_tokens_to_ids

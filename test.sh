@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# All checks: style, workflow lint, tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./environment.sh
+ruff check .
+ruff format --check .
+snakefmt --check Snakefile workflow/rules
+snakemake --lint
+pytest "$@"

@@ -40,6 +40,7 @@ from lamofc.interfaces import KINDS  # noqa: E402
 MAX_ELEMENTS = 1 << 19
 MEMORY = 1 << 30  # bytes beyond what the process holds once its codec is loaded
 SECONDS = 20.0  # per file
+_MEMORY_FOLDER = Path("/dev/shm")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,7 +103,7 @@ def _campaign(name: str, arm: dict, options: argparse.Namespace) -> int:
 
 
 def _child(pipe: multiprocessing.connection.Connection, arm: dict, first: int, last: int, keep: Path | None) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None) as folder:
         path = Path(folder) / "a.lmfc"
         assets, files = corpus(arm, path)
         expected = collections.defaultdict(set)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from lamofc import codecs, features, packet
 from lamofc.errors import BitstreamError, ConfigError, FeatureError
@@ -52,6 +52,7 @@ class BitstreamWriter:
         self.path, self.specs = Path(path), tuple(specs)
         with threadpool_limits(1):
             self.coder: Coder = codecs.coder(codec, self.specs, assets)
+        self._pools = ThreadpoolController()  # looking for the libraries again for every packet takes a millisecond
         self.encode_seconds = 0.0
         self._lengths: list[int] = []
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
@@ -68,7 +69,7 @@ class BitstreamWriter:
         """Encode one sample, decode it again for its checksum, append the packet; returns its bytes."""
         features.check(sample, self.specs, name)
         shapes = {s.name: sample[s.name].shape for s in self.specs}
-        with threadpool_limits(1):
+        with self._pools.limit(limits=1):
             start = time.perf_counter()
             sections = self.coder.encode(sample)
             self.encode_seconds += time.perf_counter() - start
@@ -130,6 +131,7 @@ class BitstreamReader:
         if assets is not None:
             self._check_hashes(asset_hashes or {})
             self._coder = self._make_coder(assets)
+            self._pools = ThreadpoolController()
         self.decode_seconds = 0.0
 
     def __len__(self) -> int:
@@ -147,7 +149,7 @@ class BitstreamReader:
         if self._coder is None:
             raise BitstreamError(f"{self.path}: opened without assets; pass assets={{}} if the codec needs none")
         found = self.packet(index)
-        with self._named(f"packet {index}"), threadpool_limits(1):
+        with self._named(f"packet {index}"), self._pools.limit(limits=1):
             shapes = self._shapes(found)
             start = time.perf_counter()
             sample = self._coder.decode(found.sections, shapes)

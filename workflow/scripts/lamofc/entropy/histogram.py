@@ -45,7 +45,7 @@ def take(decoder: Decoder, count: int, alphabet: int) -> np.ndarray:
         return decoder.take_uniform(count, alphabet).astype(np.int32)
     if mode == _CONSTANT:
         return np.full(count, decoder.take_one(alphabet), np.int32)
-    first, levels = _take_levels(decoder, alphabet)
+    first, levels = _take_levels(decoder, alphabet, _RESOLUTIONS[mode])
     return decoder.take(count, _table(levels, _RESOLUTIONS[mode])) + np.int32(first)
 
 
@@ -106,12 +106,12 @@ def _put_levels(encoder: Encoder, levels: np.ndarray, alphabet: int) -> int:
     return first
 
 
-def _take_levels(decoder: Decoder, alphabet: int) -> tuple[int, np.ndarray]:
+def _take_levels(decoder: Decoder, alphabet: int, resolution: int) -> tuple[int, np.ndarray]:
     first, last = decoder.take_one(alphabet), decoder.take_one(alphabet)
     if last <= first:
         raise BitstreamError(f"table of symbols {first} .. {last} is empty")
     index = decoder.take_one(bank.SIZE)
     levels = np.cumsum(grouped.take(decoder, last - first + 1, np.array([index]))[0])
-    if levels.min() < 0 or levels.max() > 1 + 4 * _OCTAVES or levels[0] == 0 or levels[-1] == 0:
+    if levels.min() < 0 or levels.max() > 1 + resolution * _OCTAVES or levels[0] == 0 or levels[-1] == 0:
         raise BitstreamError("table of probabilities is out of range")
     return first, levels.astype(np.int32)

@@ -1,24 +1,90 @@
-# Figures, tables and the report: from scores.tsv and the feature stores, nothing else.
-FIGURES = ["rate_score"]
+# Figures, tables, the leaderboard and captions of the report: from the collected tables and the feature stores.
+ANCHOR = {"anchor": config["anchor"]}
+COLLECTED = {
+    "scores": f"{RESULTS}/scores.tsv",
+    "samples": f"{RESULTS}/outcomes.parquet",
+    "rates": f"{RESULTS}/tables/rate_at.tsv",
+    "bits": f"{RESULTS}/bits.tsv",
+    "inputs": f"{RESULTS}/inputs.tsv",
+    "features": [f"{RESULTS}/features/{c}" for c in plan.curves],
+}
+# name: (what it reads, what the configuration tells it)
+FIGURES = {
+    "rate_score": (["scores"], {}),
+}
+TABLES = {
+    "rate_at": (["scores", "samples"], {}),
+    "differences": (["scores", "samples"], {}),
+    "models": (["scores", "samples"], {}),
+    "codecs": (["scores", "rates"], ANCHOR),
+}
+if config["anchor"] in plan.arms:
+    TABLES |= {"bd_rate": (["scores", "samples"], ANCHOR), "bd_score": (["scores", "samples"], ANCHOR)}
 
 
 def report_files():
-    return [f"{RESULTS}/scores.tsv", f"{RESULTS}/report.html", *expand(f"{RESULTS}/figures/{{figure}}.svg", figure=FIGURES)]
+    return [
+        f"{RESULTS}/scores.tsv",
+        *expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["svg", "pdf", "png"]),
+        *expand(f"{RESULTS}/tables/{{table}}.{{kind}}", table=TABLES, kind=["tsv", "md", "tex"]),
+    ]
+
+
+def inputs_of(folder, known, wildcard):
+    """Inputs of a figure or table: tables it reads and the modules it is made by."""
+
+    def inputs(wildcards):
+        name = wildcards[wildcard]
+        return {k: COLLECTED[k] for k in known[name][0]} | {"sources": sources(f"{folder}.{name}")}
+
+    return inputs
 
 
 rule draw:
     input:
-        scores=f"{RESULTS}/scores.tsv",
-        script="workflow/scripts/figures/{figure}.py",
-        sources=sources("lamofc.plotting"),
+        unpack(inputs_of("figures", FIGURES, "figure")),
     output:
-        svg=f"{RESULTS}/figures/{{figure}}.svg",
+        svg=report(
+            f"{RESULTS}/figures/{{figure}}.svg",
+            caption="../report/{figure}.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
         png=f"{RESULTS}/figures/{{figure}}.png",
     log:
         f"{LOGS}/draw/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    localrule: True
     conda:
         "../../envs/draw.yaml"
-    localrule: True
+    params:
+        options=lambda w: FIGURES[w.figure][1],
     script:
-        "../scripts/figures/{wildcards.figure}.py"
+        "../scripts/draw.py"
+
+
+rule tabulate:
+    input:
+        unpack(inputs_of("tables", TABLES, "table")),
+    output:
+        tsv=report(
+            f"{RESULTS}/tables/{{table}}.tsv",
+            caption="../report/{table}.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        md=f"{RESULTS}/tables/{{table}}.md",
+        tex=f"{RESULTS}/tables/{{table}}.tex",
+    log:
+        f"{LOGS}/tabulate/{{table}}.log",
+    wildcard_constraints:
+        table="|".join(TABLES),
+    localrule: True
+    conda:
+        "../../envs/draw.yaml"
+    params:
+        options=lambda w: TABLES[w.table][1],
+    script:
+        "../scripts/make_table.py"

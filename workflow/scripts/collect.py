@@ -4,4 +4,5 @@ from lamofc.stages.collect import collect
 from lamofc.stages.job import logged
 
 with logged(snakemake.log[0]):
-    collect([Path(s) for s in snakemake.input.scores], *(Path(snakemake.output[k]) for k in ("tsv", "parquet", "outcomes")))
+    out = snakemake.output
+    collect([Path(s) for s in snakemake.input.scores], Path(out.tsv), Path(out.parquet), Path(out.outcomes))

@@ -34,7 +34,8 @@ class Distortion:
             dots = np.einsum("ij,ij->i", x, y, dtype=np.float64)
             both_zero = ~x.any(1) & ~y.any(1)
             cosines = np.where(both_zero, 1.0, dots / np.maximum(norms, 1e-30))
-            sums += np.square(x - y, dtype=np.float64).sum(), np.square(x, dtype=np.float64).sum(), cosines.sum(), len(x)
+            errors, squares = (np.square(a, dtype=np.float64).sum() for a in (x - y, x))
+            sums += errors, squares, cosines.sum(), len(x)
             alignments.append(_alignment(x, y))
 
     def rel_mse(self) -> float:

@@ -35,3 +35,27 @@ def interval(task: Task, outcomes: Mapping[str, np.ndarray]) -> tuple[float, flo
     scores = task.score({k: v[chosen] for k, v in outcomes.items()})
     low, high = np.quantile(scores, [0.025, 0.975])
     return float(low), float(high)
+
+
+def paired(task: Task, outcomes: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    """Scores (resamples,) of the samples `chosen` (resamples, n) by `resample`: equal rows of it pair codecs."""
+    return np.asarray(task.score({k: v[chosen] for k, v in outcomes.items()}), float)
+
+
+def percentiles(values: np.ndarray) -> tuple[float, float]:
+    """95 % percentile interval over resamples; an end is inf where that many resamples are."""
+    low, high = np.quantile(values, [0.025, 0.975], axis=0, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's, ties at their mean rank; NaN where one side is constant."""
+    ranks = [_ranks(v) for v in (x, y)]
+    if min(np.ptp(r) for r in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -11,10 +11,11 @@ import pandas as pd
 
 from lamofc.jsonio import read_json, write_text
 
-FIRST = (
-    "category scenario stands_for model split codec point n elements bytes asset_bytes bpfp ebpfp rel_mse cosine metric "
-    "score score_low score_high reference_score flips encode_mbps decode_mbps commit"
-).split()
+FIRST = [
+    "category", "scenario", "stands_for", "model", "split", "codec", "point", "n", "elements", "bytes",
+    "asset_bytes", "bpfp", "ebpfp", "rel_mse", "cosine", "metric", "score", "score_low", "score_high",
+    "reference_score", "flips", "encode_mbps", "decode_mbps", "commit",
+]  # fmt: skip
 
 
 def collect(scores: Sequence[Path], tsv: Path, parquet: Path, outcomes: Path) -> None:

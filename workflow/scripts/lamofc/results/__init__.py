@@ -1,0 +1,1 @@
+"""Numbers that figures and tables show, derived from the tables that the workflow collects."""

@@ -1,0 +1,93 @@
+"""Numbers as a reader needs them: no more digits than the interval supports; tables as TSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from lamofc.jsonio import write_text
+
+MISSING = "–"
+_LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
+          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "≤": r"$\le$", "−": "$-$",
+          "·": r"$\cdot$", "±": r"$\pm$", "∞": r"$\infty$"}  # fmt: skip
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals at which half the interval keeps one significant digit, two when that is a 1."""
+    half = abs(high - low) / 2
+    if not math.isfinite(half) or half == 0:
+        return 2
+    exponent = math.floor(math.log10(half))
+    return min(6, max(0, -exponent + (half / 10**exponent < 2)))
+
+
+def rounded(value: float, low: float, high: float) -> str:
+    """ "1.62 [1.58, 1.71]"; ends that are infinite as such, a missing value as a dash."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isnan(low) or math.isnan(high) or low == high:
+        return plain(value)
+    places = decimals(low, high if math.isfinite(high) else 2 * value - low)
+    return f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+
+
+def fixed(value: float, places: int) -> str:
+    """Fixed decimals with a real minus sign; never "-0"."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:.{places}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """Significant digits where no interval is known, with SI-free plain notation."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return fixed(value, min(places, 8))
+
+
+def write(tidy: pd.DataFrame, printed: pd.DataFrame, caption: str, tsv: Path, md: Path, tex: Path) -> None:
+    """`tidy` with 6 significant digits as TSV; `printed`, strings for readers, as Markdown and LaTeX."""
+    write_text(tsv, tidy.to_csv(sep="\t", index=False, float_format="%.6g", na_rep=""))
+    write_text(md, markdown(printed, caption))
+    write_text(tex, latex(printed, caption))
+
+
+def markdown(table: pd.DataFrame, caption: str) -> str:
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    return f"{caption}\n\n" + "".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |\n" for line in lines)
+
+
+def latex(table: pd.DataFrame, caption: str) -> str:
+    """A booktabs table."""
+    head, *body = [
+        " & ".join(_escaped(c) for c in line) + r" \\"
+        for line in [list(map(str, table.columns)), *table.astype(str).to_numpy().tolist()]
+    ]
+    return "\n".join([r"\begin{table*}", r"\centering\footnotesize", rf"\caption{{{_escaped(caption)}}}",
+                      rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", head, r"\midrule", *body,
+                      r"\bottomrule", r"\end{tabular}", r"\end{table*}", ""])  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text)
+
+
+def side_by_side(tidy: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """One line per (curve, codec): value with interval, then overlap, for each measure of a comparison."""
+    cells = tidy.assign(
+        value=[rounded(r.value, r.low, r.high) for r in tidy.itertuples()], overlap=[f"{o:.0%}" for o in tidy.overlap]
+    )
+    lines = []
+    for (curve, codec), rows in cells.groupby(["curve", "codec"], sort=False):
+        line = {"curve": curve, "codec": codec}
+        for row in rows.itertuples():
+            line |= {f"on {row.measure}{unit}": row.value, f"overlap, {row.measure}": row.overlap}
+        lines.append(line)
+    return pd.DataFrame(lines)

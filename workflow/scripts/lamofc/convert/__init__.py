@@ -33,7 +33,9 @@ def convert(family: str, packages: Mapping[str, Path], out_dir: Path, options: M
     module = import_module(f"lamofc.convert.{family}")
     unknown = set(options or {}) - set(module.OPTIONS)
     if unknown:
-        raise ConfigError(f"family {family} has no option {', '.join(sorted(unknown))}; it has {module.OPTIONS or 'none'}")
+        raise ConfigError(
+            f"family {family} has no option {', '.join(sorted(unknown))}; it has {module.OPTIONS or 'none'}"
+        )
     with staged(out_dir) as folder:
         module.build({name: Path(path) for name, path in packages.items()}, folder, **(options or {}))
     return Path(out_dir)

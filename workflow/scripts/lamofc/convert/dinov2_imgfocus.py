@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamofc.convert.onnx_reader import OnnxWeights, read_onnx
 from lamofc.convert import ConvertError
+from lamofc.convert.onnx_reader import OnnxWeights, read_onnx
 from lamofc.fetch.unpacked import find_one
 
 OPTIONS: tuple[str, ...] = ()
@@ -29,9 +29,9 @@ _RENAMED = {
 
 def build(packages: Mapping[str, Path], folder: Path) -> None:
     """Write config.json and model.safetensors (Dinov2Model), decoder.json and decoder.safetensors (MaskDecoder)."""
+    weights = read_onnx(find_one(packages, "vit_s_focus.onnx"))
     from safetensors.numpy import save_file
 
-    weights = read_onnx(find_one(packages, "vit_s_focus.onnx"))
     _backbone(backbone_weights(weights)).save_pretrained(folder)
     decoder = decoder_weights(weights)
     save_file(decoder, folder / "decoder.safetensors")

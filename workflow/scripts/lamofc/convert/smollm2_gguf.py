@@ -36,14 +36,14 @@ _IN_LAYER = {
 
 def build(packages: Mapping[str, Path], folder: Path) -> None:
     """Write config.json, generation_config.json, model.safetensors and the tokenizer files."""
-    import torch
-    from gguf import GGUFReader
-    from transformers import AutoTokenizer, LlamaForCausalLM
-
     source = find_one(packages, "*.gguf")
     with source.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ConvertError(f"{source} is not a GGUF file; fetch the package again")
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
     reader = GGUFReader(source)
     config = _config(reader)
     model = LlamaForCausalLM(config)

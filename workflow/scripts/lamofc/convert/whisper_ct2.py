@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from lamofc.convert.ct2_reader import read_ct2
 from lamofc.convert import ConvertError
-from lamofc.fetch.unpacked import find_all, find_one
+from lamofc.convert.ct2_reader import read_ct2
 from lamofc.convert.whisper_names import heads, layers, state_dict
+from lamofc.fetch.unpacked import find_all, find_one
 
 OPTIONS: tuple[str, ...] = ()
 
@@ -19,11 +19,11 @@ def build(packages: Mapping[str, Path], folder: Path) -> None:
 
     A model.bin cut into model.bin.part1, .part2 ... is joined in that order.
     """
-    from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
-
     weights = read_ct2(b"".join(p.read_bytes() for p in find_all(packages, "model.bin*")))
     if weights.spec != "WhisperSpec":
         raise ConvertError(f"CTranslate2 model is a {weights.spec}, not a WhisperSpec")
+    from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+
     tokenizer = _tokenizer(find_one(packages, "tokenizer.json"))
     hints = json.loads(find_one(packages, "config.json").read_text())
     model = WhisperForConditionalGeneration(_config(weights, tokenizer))

@@ -56,7 +56,10 @@ def build(
 
 def read_prompts(packages: Mapping[str, Path], min_words: int, longest: float) -> list[Prompt]:
     """Prompts of plain words, each text once, `longest` seconds at most."""
-    files = {p.as_posix().split(f"/{SPEAKER}/")[1].removesuffix(".g722"): p for p in find_all(packages, f"{SPEAKER}/**/*.g722")}
+    files = {
+        p.as_posix().split(f"/{SPEAKER}/")[1].removesuffix(".g722"): p
+        for p in find_all(packages, f"{SPEAKER}/**/*.g722")
+    }
     found: dict[str, Prompt] = {}
     for name, text in read_texts(find_one(packages, "core-sounds-en.txt.gz")).items():
         key = " ".join(re.findall(r"[a-z0-9']+", text.lower()))

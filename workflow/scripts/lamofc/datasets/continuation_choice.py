@@ -13,7 +13,9 @@ from lamofc.datasets.prose import is_plain, paragraphs
 from lamofc.errors import ConfigError
 from lamofc.fetch.unpacked import find_all
 
-DESCRIPTION = "Passages of The Debian Administrator's Handbook cut inside a sentence; four continuations of equal length"
+DESCRIPTION = (
+    "Passages of The Debian Administrator's Handbook cut inside a sentence; four continuations of equal length"
+)
 LICENCE = "GPL-2.0-or-later OR CC-BY-SA-3.0"
 OPTIONS = {
     "calibration": 80,
@@ -63,7 +65,9 @@ def passages(paths: list[Path], context: int, ending: int, rng: np.random.Genera
 def _places(words: list[str], context: int, ending: int) -> list[list[str]]:
     starts = [i for i in range(len(words)) if i == 0 or _closes(words[i - 1])]
     windows = [words[i : i + context + ending] for i in starts]
-    return [w for w in windows if len(w) == context + ending and is_plain(w) and not any(map(_closes, w[context - 1 : -1]))]
+    return [
+        w for w in windows if len(w) == context + ending and is_plain(w) and not any(map(_closes, w[context - 1 : -1]))
+    ]
 
 
 def _closes(word: str) -> bool:

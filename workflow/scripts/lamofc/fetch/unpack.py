@@ -48,7 +48,9 @@ def unpack(archive: Path, folder: Path, keep: Sequence[str], max_bytes: int) -> 
                 unused -= matching
                 left -= _write(archive, member, folder / inside, left)
     except _DAMAGED as error:
-        raise FetchError(f"{archive} could not be unpacked ({error}): damaged or cut short? Remove it and fetch again") from error
+        raise FetchError(
+            f"{archive} could not be unpacked ({error}): damaged or cut short? Remove it and fetch again"
+        ) from error
     if unused:
         raise FetchError(f"{archive.name} holds nothing that matches {', '.join(sorted(unused))}; correct `keep`")
     return max_bytes - left
@@ -116,7 +118,9 @@ def _deb_data(archive: Path) -> Iterator[IO[bytes]]:
             name, size = header[:16].decode("latin-1").strip().rstrip("/"), _decimal(header[48:58])
             if name.startswith("data.tar"):
                 if name.endswith(".zst"):
-                    raise FetchError(f"{archive.name} is compressed with zstd, which is not supported: use Debian's package")
+                    raise FetchError(
+                        f"{archive.name} is compressed with zstd, which is not supported: use Debian's package"
+                    )
                 content = io.BytesIO(file.read(size))
                 if len(content.getbuffer()) != size:
                     raise EOFError(f"{name} is cut short")

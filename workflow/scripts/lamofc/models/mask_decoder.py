@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -16,9 +17,11 @@ class MaskDecoder(nn.Module):
     convolutions; final_kernel: side of the last convolution.
     """
 
-    def __init__(self, channels: tuple[int, int, int, int] = (384, 256, 128, 64), kernel: int = 4, final_kernel: int = 1):
+    def __init__(
+        self, channels: tuple[int, int, int, int] = (384, 256, 128, 64), kernel: int = 4, final_kernel: int = 1
+    ):
         super().__init__()
-        for i, (wide, narrow) in enumerate(zip(channels, channels[1:], strict=False), 1):
+        for i, (wide, narrow) in enumerate(itertools.pairwise(channels), 1):
             self.add_module(f"upconv{i}", nn.ConvTranspose2d(wide, narrow, kernel, 2, kernel // 2 - 1))
             self.add_module(f"bn{i}", nn.BatchNorm2d(narrow))
         self.final_conv = nn.Conv2d(channels[-1], 1, final_kernel, padding=final_kernel // 2)

@@ -1,0 +1,324 @@
+"""Data sets: disjoint parts, equal bytes again; on tiny packages made here, then the real ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import wave
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lamofc.datasets import BUILDERS, asterisk_speech, build, stamps_classification, stamps_composites
+from lamofc.datasets.asterisk_speech import Prompt, is_speech, join
+from lamofc.datasets.continuation_choice import passages
+from lamofc.datasets.prose import is_plain, paragraphs
+from lamofc.datasets.quiz import read_quiz, spelling
+from lamofc.datasets.sound import telephone
+from lamofc.datasets.stamps import ROOT as STAMPS
+from lamofc.datasets.stamps import groups, split
+from lamofc.errors import ConfigError, FetchError
+
+ROOT = Path(__file__).parents[1]
+
+
+def items(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+
+
+def of_part(folder: Path, part: str) -> list[dict]:
+    return [item for item in items(folder) if item["part"] == part]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the description, which names the folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.name != "dataset.json"}  # fmt: skip
+
+
+WORDS = ["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"]
+WORDS += ["ibis", "jay", "koala", "lynx", "mole", "newt", "owl", "pug"]
+
+
+@pytest.fixture
+def stamps(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    for folder in {*stamps_classification.FOLDERS.values(), *stamps_composites.FOLDERS}:
+        for word in WORDS[:5]:
+            place = tmp_path / "stamps" / STAMPS / folder
+            place.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (120, 130, 4), np.uint8)
+            pixels[:, :40, 3], pixels[:, 40:, 3] = 0, 255
+            for name in (word, f"{word}_red", f"{word}2", f"{word}_mirror"):
+                Image.fromarray(pixels).save(place / f"{name}.png", compress_level=0)
+    for name in ("Dark", "Light"):
+        Image.fromarray(np.full((150, 160, 3), 40 if name == "Dark" else 200, np.uint8)).save(tmp_path / f"{name}.jpg")
+    return tmp_path
+
+
+@pytest.fixture
+def quiz(tmp_path) -> Path:
+    folder = tmp_path / "quiz"
+    folder.mkdir()
+    lines = [f"Land{chr(65 + i)}:City{chr(65 + i)}" for i in range(20)]
+    (folder / "asia").write_text("\n".join([*lines, "Monaco:Monaco", "Georgia:Tbilisi"]))
+    (folder / "state").write_text(
+        "\n".join([*(f"State{i}|S{i}:Town{i}:x:y" for i in range(12)), "Georgia|GA:Atlanta:x:y"])
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    for page in range(8):
+        text = "".join(f"<p>{' '.join(rng.choice(WORDS, 20))}.</p>" for _ in range(6))
+        (tmp_path / f"page{page}.html").write_text(f"<html><body><div class='toc'><p>No.</p></div>{text}</body></html>")
+    return tmp_path
+
+
+@pytest.fixture
+def prompts(tmp_path) -> Path:
+    """Prompts whose 'sound' is a raw G.722 byte string: any bytes decode to something, 2 samples a byte."""
+    rng = np.random.default_rng(0)
+    lines = ["; comment"]
+    for i in range(24):
+        place = tmp_path / "sounds" / asterisk_speech.SPEAKER / ("sub" if i % 2 else "")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"p{i}.g722").write_bytes(rng.integers(0, 256, 8000, np.uint8).tobytes())
+        name = f"sub/p{i}" if i % 2 else f"p{i}"
+        lines.append(f"{name}: say {WORDS[i % 16]} and {WORDS[i // 2]}.")
+    lines += ["p0b: [beep]", "nofile: not there at all"]
+    (tmp_path / "core-sounds-en.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    return tmp_path
+
+
+def test_stamps_classification(stamps, tmp_path):
+    out = build("stamps_classification", {"s": stamps}, tmp_path / "out", {"size": 56, "per_class": 15}, 3)
+    found = items(out)
+    assert len({i["label"] for i in found}) == 12 and not any("mirror" in i["source"] for i in found)
+    first = Counter(i["label"] for i in of_part(out, "test")[:24])
+    assert set(first.values()) == {2}, "any prefix is balanced"
+    stems = {part: {(i["label"], Path(i["source"]).stem.rstrip("2").removesuffix("_red")) for i in of_part(out, part)}
+             for part in ("calibration", "test")}  # fmt: skip
+    assert not stems["calibration"] & stems["test"], "variants of one object on both sides"
+    with Image.open(out / found[0]["image"]) as image:
+        assert image.mode == "RGB" and image.size == (56, 56) and image.getpixel((2, 28)) == (255, 255, 255)
+    facts = json.loads((out / "dataset.json").read_text())
+    assert facts["chance"] == pytest.approx(1 / 12) and facts["counts"]["test"] == len(of_part(out, "test"))
+
+
+COMPOSITES = {"size": 56, "crop_side": [60, 120], "calibration": 10, "test": 12,
+              "calibration_backgrounds": ["Dark"], "test_backgrounds": ["Light"]}  # fmt: skip
+
+
+def test_stamps_composites(stamps, tmp_path):
+    out = build("stamps_composites", {"s": stamps}, tmp_path / "out", COMPOSITES, 3)
+    parts = {part: of_part(out, part) for part in ("calibration", "test")}
+    assert [len(v) for v in parts.values()] == [10, 12]
+    for key in ("background", "source"):
+        assert not {i[key] for i in parts["calibration"]} & {i[key] for i in parts["test"]}
+    for item, ground in ((parts["calibration"][0], 40), (parts["test"][0], 200)):
+        image, mask = (np.asarray(Image.open(out / item[key])) for key in ("image", "mask"))
+        assert image.shape == (56, 56, 3) and mask.shape == (56, 56)
+        assert 0.05 < (mask > 127).mean() < 0.6
+        assert np.abs(image[mask == 0].astype(int) - ground).max() <= 2, "outside the mask only background"
+
+
+def test_capitals_choice(quiz, tmp_path):
+    options = {"calibration": 8, "lists": ["asia", "state"], "examples": 2}
+    out = build("capitals_choice", {"q": quiz}, tmp_path / "out", options, 3)
+    pool = {i["place"] for i in of_part(out, "calibration")}
+    assert len(pool) == 8 and len(of_part(out, "test")) == 24
+    assert not any(i["place"] in ("Monaco", "Georgia") for i in items(out)), "given away, or two places of one name"
+    for item in items(out):
+        right = item["options"][item["answer"]]
+        assert right[-1] == item["place"][-1] and len(set(item["options"])) == 4 and right.startswith(" ")
+        *shown, question = item["prompt"].split("\n")
+        places = {line.split(" is ")[0].removeprefix("The capital of ") for line in shown}
+        assert len(places) == 2 and places <= pool - {item["place"]}
+        assert question == f"The capital of {item['place']} is"
+    assert len({i["answer"] for i in items(out)}) == 4, "a constant answer must not score"
+
+
+def test_continuation_choice(book, tmp_path):
+    options = {"pages": "*.html", "context_words": 6, "continuation_words": 3, "calibration": 6, "test": 12}
+    out = build("continuation_choice", {"b": book}, tmp_path / "out", options, 3)
+    parts = {part: of_part(out, part) for part in ("calibration", "test")}
+    assert [len(v) for v in parts.values()] == [6, 12]
+    assert not {i["page"] for i in parts["calibration"]} & {i["page"] for i in parts["test"]}
+    for item in items(out):
+        text = " ".join(p for p in paragraphs(book / f"{item['page']}.html"))
+        assert item["prompt"] + item["options"][item["answer"]] in text
+        assert {len(o.split()) for o in item["options"]} == {3}
+
+
+@pytest.mark.parametrize("degrade", ["none", "telephone-noise"])
+def test_asterisk_speech(prompts, tmp_path, degrade):
+    pytest.importorskip("av")
+    options = {"seconds": [1.5, 4], "degrade": degrade}
+    out = build("asterisk_speech", {"p": prompts}, tmp_path / "out", options, 3)
+    said = [s for i in items(out) for s in i["text"].rstrip(".").split(". ")]
+    assert len(said) == len(set(said)) and of_part(out, "calibration") and of_part(out, "test")
+    for item in items(out):
+        with wave.open(str(out / item["audio"])) as file:
+            assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+            assert file.getnframes() / 16000 == pytest.approx(item["seconds"], abs=1e-3) and 1.5 <= item["seconds"] <= 4
+
+
+def test_every_builder_gives_the_same_bytes_again_and_other_bytes_for_another_seed(
+    stamps, quiz, book, prompts, tmp_path
+):
+    pytest.importorskip("av")
+    small = {
+        "stamps_classification": {"size": 28, "per_class": 4},
+        "stamps_composites": COMPOSITES,
+        "capitals_choice": {"calibration": 8, "lists": ["asia", "state"], "examples": 2},
+        "continuation_choice": {
+            "pages": "page*.html",
+            "context_words": 6,
+            "continuation_words": 3,
+            "calibration": 6,
+            "test": 12,
+        },
+        "asterisk_speech": {"seconds": [1.5, 4], "degrade": "telephone-noise"},
+    }
+    assert set(small) == set(BUILDERS)
+    for builder, options in small.items():
+        made = [contents(build(builder, {"all": tmp_path}, tmp_path / f"made/{builder}-{n}", options, seed))
+                for n, seed in enumerate((5, 5, 6))]  # fmt: skip
+        assert made[0] == made[1], builder
+        assert made[0] != made[2], builder
+
+
+def test_errors_leave_nothing_behind(quiz, tmp_path):
+    out = tmp_path / "data/out"
+    with pytest.raises(ConfigError, match="mnist"):
+        build("mnist", {}, out)
+    with pytest.raises(ConfigError, match="colour"):
+        build("capitals_choice", {"q": quiz}, out, {"colour": 1})
+    with pytest.raises(ConfigError, match="not more than the 99"):
+        build("capitals_choice", {"q": quiz}, out, {"calibration": 99, "lists": ["asia"]})
+    with pytest.raises(FetchError, match="no file"):
+        build("capitals_choice", {"q": quiz}, out, {"lists": ["africa"]})
+    assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(("notation", "plain"), [
+    ("Cal{if{ornia}}|CA", "California"), ("Bogot['a|a'|a]", "Bogota"), ("Rom[e|a]", "Rome"), ("Bra[z|s]il", "Brazil"),
+    ("Mo[z|,c|c,|c]ambique", "Mozambique"),
+    ("{DR |Democratic Republic of the }Congo", "Democratic Republic of the Congo"),
+    ("P{'}yongyang", "Pyongyang"), ("{{People's }Republic of }China", "People's Republic of China"),
+    ("Port[-| ]au[-| ]Prince", "Port-au-Prince"), ("C[^o|o^|o]te d'Ivoire", "Cote d'Ivoire"), ("Sana'a", "Sana'a"),
+])  # fmt: skip
+def test_quiz_spellings(notation, plain):
+    assert spelling(notation) == plain
+
+
+def test_quiz_lines_go_on_after_a_backslash(tmp_path):
+    (tmp_path / "q").write_text("a:[b|x:y]:\\\nc\n\nd:e\n")
+    assert read_quiz(tmp_path / "q") == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_variants_of_an_object_form_a_group():
+    names = (
+        "pig pig_golden pig_golden2 lettuce redlettuce t_shirt t_sock blue_fedora green_fedora stop stoplight_01_red"
+    )
+    found = groups([Path(f"stamps/x/{n}.png") for n in names.split()])
+    assert sorted(sorted(p.stem for p in g) for g in found) == sorted([
+        ["pig", "pig_golden", "pig_golden2"], ["lettuce", "redlettuce"], ["t_shirt"], ["t_sock"],
+        ["blue_fedora", "green_fedora"], ["stop", "stoplight_01_red"],
+    ])  # fmt: skip
+
+
+def test_numbered_stamps_of_a_folder_form_a_group():
+    found = groups([Path(f"money/{land}/coins/{n}.png") for land in ("euro", "canadian") for n in ("001", "002penny")])
+    assert sorted(len(g) for g in found) == [2, 2]
+
+
+def test_groups_are_dealt_whole():
+    members = [[Path(f"{g}-{i}") for i in range(size)] for g, size in enumerate([5, 3, 3, 2, 2, 1, 1, 1])]
+    a, b = split(members, 0.5, np.random.default_rng(1))
+    assert len(a) + len(b) == 18 and abs(len(a) - len(b)) <= 2
+    assert not {p.name[0] for p in a} & {p.name[0] for p in b}
+
+
+def test_prose_skips_code_lists_and_notes(tmp_path):
+    (tmp_path / "p.html").write_text(
+        "<div class='para'>One <b>two</b><br/>three\u2019s.</div><pre>code</pre>"
+        "<div class='itemizedlist'><p>list</p></div>"
+        "<div class='note'><div class='para'>note</div></div><p>Four &amp; five.</p>"
+    )
+    assert paragraphs(tmp_path / "p.html") == ["One two three's.", "Four & five."]
+
+
+@pytest.mark.parametrize(("sentence", "plain"), [
+    ("It's a well-known (if old) thing, said \"he\".", True), ("Use kern.info here", False),
+    ("Open /etc/passwd now", False), ("Version 12 came", False), ("café au lait", False),
+])  # fmt: skip
+def test_plain_words(sentence, plain):
+    assert is_plain(sentence.split()) is plain
+
+
+def test_passages_are_cut_inside_a_sentence(tmp_path):
+    (tmp_path / "p.html").write_text("<p>Short one. This is a longer sentence that goes on.</p>")
+    rng = np.random.default_rng(0)
+    assert [words for _, words in passages([tmp_path / "p.html"], 4, 3, rng)] == [
+        ["This", "is", "a", "longer", "sentence", "that", "goes"]
+    ]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("Please press 1 now.", True), ("one", False), ("[beep]", False), ("1 2 3", False), ("press * now", False),
+    ("Dots ... open", False),
+])  # fmt: skip
+def test_speech_texts(text, wanted):
+    assert is_speech(text, 2) is wanted
+
+
+def test_prompts_are_joined_within_limits_and_used_once():
+    rng = np.random.default_rng(0)
+    made = [Prompt(f"p{i}", np.ones(int(rng.uniform(0.5, 7) * 16000), np.int16)) for i in range(40)]
+    utterances = join(made, [5, 9], 0.3)
+    assert all(5 <= len(u.sound) / 16000 <= 9.001 for u in utterances)
+    used = [t for u in utterances for t in u.text.split()]
+    assert len(used) == len(set(used)) and len(used) > 30
+
+
+def test_telephone_noise_has_the_ratio_and_band_it_says():
+    rng = np.random.default_rng(0)
+    tone = np.rint(8000 * np.sin(2 * np.pi * 1000 / 16000 * np.arange(64000))).astype(np.int16)
+    clean, noisy = telephone(tone, 90, rng).astype(float), telephone(tone, 10, rng).astype(float)
+    assert 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2)) == pytest.approx(10, abs=0.5)
+    spectrum = np.abs(np.fft.rfft(noisy)) ** 2
+    hertz = np.fft.rfftfreq(len(noisy), 1 / 16000)
+    assert spectrum[(hertz < 150) | (hertz > 5000)].sum() < 1e-3 * spectrum.sum()
+
+
+def test_configured_licences_are_those_of_the_builders():
+    from importlib import import_module
+
+    packages = yaml.safe_load((ROOT / "config/packages.yaml").read_text())
+    for name, row in yaml.safe_load((ROOT / "config/datasets.yaml").read_text()).items():
+        module = import_module(f"lamofc.datasets.{row['builder']}")
+        assert row["licence"] == module.LICENCE, name
+        assert set(row["packages"]) <= set(packages) and set(row.get("options", {})) <= set(module.OPTIONS), name
+        assert all(packages[p]["licence"] in row["licence"] for p in row["packages"]), name
+
+
+@pytest.mark.resources
+@pytest.mark.parametrize("name", sorted(yaml.safe_load((ROOT / "config/datasets.yaml").read_text())))
+def test_built_data_sets_are_whole_and_disjoint(name):
+    folder = ROOT / "resources/data" / name
+    if not folder.exists():
+        pytest.skip(f"{folder} is not there: build it first")
+    found = items(folder)
+    assert len({i["id"] for i in found}) == len(found)
+    assert all((folder / i[key]).is_file() for i in found for key in ("image", "mask", "audio") if key in i)
+    for key in ("source", "background", "place", "page", "text"):
+        sides = [{i[key] for i in of_part(folder, part) if key in i} for part in ("calibration", "test")]
+        assert not sides[0] & sides[1], key

@@ -144,6 +144,24 @@ class BitstreamReader:
         with self._named(f"packet {index}"):
             return packet.unpack(index, self._data[start:stop], ragged, len(self.sections))
 
+    def packet_bytes(self, index: int) -> int:
+        """Bytes of a packet, framing included."""
+        return int(self._offsets[index + 1] - self._offsets[index])
+
+    @property
+    def header_bytes(self) -> int:
+        return self._start
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the index and the footer."""
+        return len(self._data) - int(self._offsets[-1])
+
+    def shapes(self, index: int) -> dict[str, tuple[int, ...]]:
+        """Natural shapes of one sample's tensors, from its packet."""
+        with self._named(f"packet {index}"):
+            return self._shapes(self.packet(index))
+
     def decode(self, index: int) -> Sample:
         """Decode one sample and verify the checksum of its reconstruction."""
         if self._coder is None:

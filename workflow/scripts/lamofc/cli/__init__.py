@@ -1,0 +1,1 @@
+"""What `python -m lamofc` does, apart from its arguments."""

@@ -1,0 +1,109 @@
+"""The commands, each a function of its parsed options. They print what they wrote."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import save_file
+
+from lamofc import codecs, features
+from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc.cli import arrays, report
+from lamofc.config import read_yaml
+from lamofc.errors import ConfigError
+from lamofc.stages import fit as fitting
+from lamofc.store import FeatureWriter
+
+
+def encode(options: argparse.Namespace) -> None:
+    """Features of a store or file -> one bitstream at one point."""
+    row = _row(options.config, options.codec)
+    entry = codecs.at_point(row, _point(row, options.codec, options.point))
+    specs, samples = arrays.read(options.input, _kinds(options.kind))
+    held, hashes = fitting.read_assets(_assets(options))
+    elements = 0
+    with BitstreamWriter(options.output, entry, specs, held, hashes) as writer:
+        for name, sample in samples:
+            writer.add(sample, f"{options.input}: {name}")
+            elements += features.elements(sample)
+    size = options.output.stat().st_size
+    print(f"{options.output}: {size} bytes, {8 * size / max(elements, 1):.4f} bits per feature point")
+
+
+def decode(options: argparse.Namespace) -> None:
+    """Bitstream -> features, as a store or as safetensors."""
+    held, hashes = fitting.read_assets(_assets(options))
+    reader = BitstreamReader(options.input, held, hashes)
+    chosen = range(len(reader)) if options.sample is None else [options.sample]
+    if any(not 0 <= i < len(reader) for i in chosen):
+        raise ConfigError(f"{options.input}: has samples 0 .. {len(reader) - 1}, not {options.sample}")
+    write = {".zarr": _write_store, ".safetensors": _write_file}.get(options.output.suffix)
+    if write is None:
+        raise ConfigError(f"{options.output}: name the output *.zarr or *.safetensors")
+    write(options.output, reader, chosen)
+    print(f"{options.output}: {len(chosen)} samples")
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """Print what a bitstream holds and where its bits went."""
+    found = report.describe(BitstreamReader(options.input))
+    print(json.dumps(found, indent=1) if options.json else report.text(found))
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Calibration store -> assets."""
+    row = _row(options.config, options.codec)
+    fitting.fit(codecs.at_point(row, row["ladder"][0]), options.input, options.output)
+
+
+def _row(config: Path, name: str) -> Mapping[str, Any]:
+    rows = read_yaml(config)
+    if name not in rows:
+        raise ConfigError(f"{config}: no row {name!r}; it has {', '.join(rows)}")
+    return rows[name]
+
+
+def _point(row: Mapping[str, Any], name: str, wanted: str | None) -> Any:
+    """The ladder's point of that name, else `wanted` as a value of the knob."""
+    named = {codecs.point_name(row, p): p for p in row["ladder"]}
+    if wanted is None and len(named) > 1:
+        raise ConfigError(f"codec {name}: choose a --point, such as {', '.join(named)}")
+    if wanted is None:
+        return next(iter(named.values()))
+    return named[wanted] if wanted in named else yaml.safe_load(wanted)
+
+
+def _kinds(pairs: list[str]) -> dict[str, str]:
+    if any("=" not in pair for pair in pairs):
+        raise ConfigError(f"--kind {pairs[-1]}: write TENSOR=KIND")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _assets(options: argparse.Namespace) -> dict[str, Path]:
+    roles = {"assets": options.assets, "network": options.network}
+    return {role: path for role, path in roles.items() if path is not None}
+
+
+def _write_store(path: Path, reader: BitstreamReader, chosen: range | list[int]) -> None:
+    writer = FeatureWriter(path, reader.specs)
+    for i in chosen:
+        writer.add(str(i), reader.decode(i))
+    writer.close()
+
+
+def _write_file(path: Path, reader: BitstreamReader, chosen: range | list[int]) -> None:
+    """Tensors by name; with more than one sample, `<sample>/<tensor>`."""
+    out: dict[str, np.ndarray] = {}
+    for i in chosen:
+        prefix = f"{i}/" if len(chosen) > 1 else ""
+        out |= {prefix + name: array for name, array in reader.decode(i).items()}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    save_file(out, partial)
+    os.replace(partial, path)

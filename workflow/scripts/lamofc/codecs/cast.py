@@ -11,6 +11,7 @@ import numpy as np
 
 from lamofc import interfaces
 from lamofc.codecs.per_tensor import PerTensorCoder
+from lamofc.codecs.with_side import WithSideCoder
 from lamofc.dtypes import BFLOAT16, from_bits, from_float32, numpy_dtype, to_bits, to_float32
 from lamofc.entropy import bits
 from lamofc.errors import BitstreamError
@@ -34,7 +35,7 @@ class Codec(interfaces.Codec):
     dtype: the knob. "fp16", "bf16", "fp8-e4m3", "fp8-e5m2" are floats: one power of two per tensor, sent in a byte,
         moves fp8 so that the largest value nearly fills its range, and fp16 only where it would overflow; a tensor
         that has the format already is sent as it is. "int8", "int6", "int4", "int3", "int2" are symmetric integers
-        with a scale, the largest absolute value as a bfloat16: one per token, or one for a tensor without tokens.
+        with a scale, the largest absolute value as a bfloat16: one per token, or per 1024 values of other tensors.
     """
 
     knob: ClassVar[str] = "dtype"
@@ -46,7 +47,7 @@ class Codec(interfaces.Codec):
         if self.dtype not in _FLOATS | _INTEGERS:
             raise ValueError(f"dtype {self.dtype!r} is none of {', '.join(_FLOATS | _INTEGERS)}")
 
-    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> PerTensorCoder:
+    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> interfaces.Coder:
         return IntegerCoder(specs, _INTEGERS[self.dtype]) if self.dtype in _INTEGERS else FloatCoder(specs, self.dtype)
 
 
@@ -90,24 +91,23 @@ class FloatCoder(PerTensorCoder):
         return int(np.clip(np.ceil(np.log2(largest / limit)), -_EXPONENT, _EXPONENT))
 
 
-class IntegerCoder(PerTensorCoder):
-    """Payload: scales, then integers of `width` bits."""
+class IntegerCoder(WithSideCoder):
+    """Payload: integers of `width` bits. Side: scales."""
 
     def __init__(self, specs: Sequence[TensorSpec], width: int) -> None:
         super().__init__(specs)
         self.width, self.top = width, (1 << (width - 1)) - 1
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
-        groups = maxabs.to_groups(array, spec)
-        scales, codes = maxabs.scales(groups)
-        levels = np.rint(groups * (self.top / scales)[:, None]).clip(-self.top, self.top)
-        return codes + bits.pack(levels.astype(np.int16) + self.top, self.width)
+    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> tuple[bytes, bytes]:
+        vectors = maxabs.to_vectors(array, spec)
+        scales, coded = maxabs.scales(vectors)
+        levels = np.rint(vectors * (self.top / scales)[:, None]).clip(-self.top, self.top)
+        return bits.pack(levels.astype(np.int16) + self.top, self.width), coded
 
-    def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
+    def decode_tensor(self, payload: bytes, side: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         count, size = maxabs.layout(shape, spec)
-        scales = maxabs.read(data[: 2 * count], count)
-        levels = bits.unpack(data[2 * count :], self.width, count * size).astype(np.int32)
+        levels = bits.unpack(payload, self.width, count * size).astype(np.int32)
         if levels.max(initial=0) > 2 * self.top:
             raise BitstreamError(f"{spec.name}: integer beyond the top level")
-        values = (levels.reshape(count, size) - self.top).astype(np.float32) * (scales / self.top)[:, None]
-        return maxabs.from_groups(values, spec, shape)
+        steps = maxabs.read(side, count) / self.top
+        return maxabs.from_vectors((levels.reshape(count, size) - self.top) * steps[:, None], spec, shape)

@@ -15,6 +15,7 @@ import numpy as np
 from lamofc.entropy.ans import Table
 
 FAMILIES = ("laplace", "gauss")
+OFFSETS = {"gauss+1/4": 0.25, "gauss+1/2": 0.5}  # symbol k stands for k + offset: points of shifted lattices
 SIZE = 40
 ORIGIN = 16  # index of sigma = 1 step
 PER_OCTAVE = 4
@@ -56,6 +57,8 @@ def reach(family: str = "laplace") -> np.ndarray:
 @cache
 def probabilities(index: int, family: str) -> np.ndarray:
     """Probabilities of the symbols before they are rounded to integers."""
+    if family in OFFSETS:
+        return _shifted(index, OFFSETS[family])
     upper = {"laplace": _laplace_tail, "gauss": _gauss_tail}[family]
     tails = [1.0]  # tails[k] = P(|value| >= k)
     while tails[-1] > _TAIL or len(tails) < 3:
@@ -63,6 +66,15 @@ def probabilities(index: int, family: str) -> np.ndarray:
     side = -np.diff(tails)
     inner = np.concatenate([side[:0:-1] / 2, side[:1], side[1:] / 2])
     escape = max(tails[-1], _ESCAPE)
+    return np.append(inner * (1 - escape) / inner.sum(), escape)
+
+
+def _shifted(index: int, offset: float) -> np.ndarray:
+    reach = (len(probabilities(index, "gauss")) - 2) // 2
+    width = float(sigma(index)) * math.sqrt(2)
+    below = np.array([math.erf((k - 0.5 + offset) / width) for k in range(-reach, reach + 2)])
+    inner = np.maximum(np.diff(below) / 2, 2.0**-40)
+    escape = max(1 - inner.sum(), _ESCAPE)
     return np.append(inner * (1 - escape) / inner.sum(), escape)
 
 

@@ -1,4 +1,4 @@
-"""Groups of values that share a scale, their largest absolute value: tokens, or whole tensors that have none."""
+"""Vectors that share a scale: tokens, or pieces of tensors that have none; and their largest absolute values."""
 
 from __future__ import annotations
 
@@ -9,35 +9,41 @@ from lamofc.errors import BitstreamError
 from lamofc.interfaces import TensorSpec
 
 _TOKEN_KINDS = ("tokens", "embedding", "key", "value")
+_PIECE = (256, 1024)  # values of a piece, if the tensor's size has a divisor in this range
 _SMALLEST = 2.0**-100
 
 
 def layout(shape: tuple[int, ...], spec: TensorSpec) -> tuple[int, int]:
-    """(groups, values of a group)."""
+    """(vectors, values of a vector)."""
     size = int(np.prod(shape, dtype=np.int64))
-    count = shape[1 if spec.kind in ("key", "value") else 0] if spec.kind in _TOKEN_KINDS else 1
-    return (count, size // count) if size else (0, 0)
+    if not size:
+        return 0, 0
+    if spec.kind in _TOKEN_KINDS:
+        count = shape[1 if spec.kind in ("key", "value") else 0]
+        return count, size // count
+    width = next((w for w in range(_PIECE[1], _PIECE[0] - 1, -1) if size % w == 0), size)
+    return size // width, width
 
 
-def to_groups(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """Native dtype and natural shape -> (groups, values) float32."""
+def to_vectors(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Native dtype and natural shape -> (vectors, values) float32."""
     wide = to_float32(array)
     if spec.kind in ("key", "value"):
         wide = wide.transpose(1, 0, 2)
     return np.ascontiguousarray(wide).reshape(layout(array.shape, spec))
 
 
-def from_groups(groups: np.ndarray, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
-    """Inverse of `to_groups`: rounded and clipped into the native dtype."""
+def from_vectors(vectors: np.ndarray, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
+    """Inverse of `to_vectors`: rounded and clipped into the native dtype."""
     if spec.kind in ("key", "value"):
-        groups = groups.reshape(shape[1], shape[0], shape[2]).transpose(1, 0, 2)
+        vectors = vectors.reshape(shape[1], shape[0], shape[2]).transpose(1, 0, 2)
     largest = np.finfo(np.float32).max
-    return from_float32(np.clip(np.ascontiguousarray(groups), -largest, largest).reshape(shape), spec.dtype)
+    return from_float32(np.clip(np.ascontiguousarray(vectors), -largest, largest).reshape(shape), spec.dtype)
 
 
-def scales(groups: np.ndarray) -> tuple[np.ndarray, bytes]:
-    """(groups, values) -> largest absolute values (groups,) as the decoder has them, and two bytes for each."""
-    largest = np.abs(groups).max(1) if groups.size else np.empty(0, np.float32)
+def scales(vectors: np.ndarray) -> tuple[np.ndarray, bytes]:
+    """(vectors, values) -> largest absolute values (vectors,) as the decoder has them, and two bytes for each."""
+    largest = np.abs(vectors).max(1) if vectors.size else np.empty(0, np.float32)
     coded = from_float32(np.maximum(largest, _SMALLEST).astype(np.float32), "bfloat16")
     return coded.astype(np.float32), coded.tobytes()
 

@@ -69,16 +69,27 @@ def point_name(entry: Entry, point: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def fit(entry: Entry, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
-    """Assets of a codec and of its fallback, from calibration samples (iterated once per fitted part)."""
+def fit(
+    entry: Entry, specs: Sequence[TensorSpec], samples: Iterable[Sample], sensitivity: Assets | None = None
+) -> dict[str, np.ndarray]:
+    """Assets of a codec and of its fallback, from calibration samples (iterated once per fitted part).
+
+    `sensitivity` (stages.sensitivity) goes to codecs that use it.
+    """
     own, rest, fallback = _parts(entry, specs)
     assets: dict[str, np.ndarray] = {}
     if own.fitted:
-        assets |= own.fit([s for s in specs if s.name not in rest], samples)
+        mine = [s for s in specs if s.name not in rest]
+        assets |= own.fit_with(mine, samples, sensitivity) if uses_sensitivity(entry) else own.fit(mine, samples)
     if fallback is not None and fallback.fitted and rest:
         rest_specs = [s for s in specs if s.name in rest]
         assets |= {FALLBACK + k: v for k, v in fallback.fit(rest_specs, samples).items()}
     return assets
+
+
+def uses_sensitivity(entry: Entry) -> bool:
+    """Whether the codec's calibration takes the tail's sensitivity where there is one."""
+    return getattr(load(entry["codec"]), "uses_sensitivity", False)
 
 
 def needs_fit(entry: Entry) -> bool:

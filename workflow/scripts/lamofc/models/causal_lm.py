@@ -81,6 +81,14 @@ class Model:
             out = self.base(inputs_embeds=blank, past_key_values=cache, use_cache=True)
         return out.last_hidden_state, cache
 
+    def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> last hidden states of the final prompt token and of the options' tokens, one after
+        another, with gradients: all that the language head reads."""
+        hidden, cache = self.prefill(received)
+        ids = torch.tensor([[t for option in s["options"] for t in option] for s in side])
+        later = self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+        return torch.cat([hidden[:, -1:], later], 1)
+
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
         cache = DynamicCache(config=self.net.config)

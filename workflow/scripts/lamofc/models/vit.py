@@ -80,6 +80,10 @@ class Model:
                 maps = [block(maps[0])]
         return [self.net.layernorm(m) for m in maps]
 
+    def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> what the readout reads (batch, tokens, maps x channels), with gradients."""
+        return torch.cat(self.finish([received[s.name] for s in self.specs]), -1)
+
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
         maps = self.unsplit_maps([i for i, _ in pairs])

@@ -16,10 +16,13 @@ from lamofc.errors import ConfigError
 from lamofc.store import FeatureReader
 
 
-def fit(entry: Mapping[str, Any], calibration: Path, out: Path) -> None:
-    """Fit a codec (and its fallback) on a calibration store; write its assets as safetensors."""
+def fit(entry: Mapping[str, Any], calibration: Path, out: Path, sensitivity: Path | None = None) -> None:
+    """Fit a codec (and its fallback) on a calibration store; write its assets as safetensors.
+
+    `sensitivity`: what stages.sensitivity wrote for the curve, for codecs that use it.
+    """
     reader = FeatureReader(calibration)
-    arrays = codecs.fit(entry, reader.specs, reader)
+    arrays = codecs.fit(entry, reader.specs, reader, load_file(sensitivity) if sensitivity else None)
     out, partial = Path(out), Path(out).with_name(f".{Path(out).name}.partial")
     save_file({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}, partial)
     os.replace(partial, out)

@@ -1,0 +1,159 @@
+"""Packets of the codec `tailor`: closed-loop prediction, transform, rounding, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lamofc.entropy import adaptive, coefficients
+from lamofc.entropy.ans import Decoder, Encoder
+from lamofc.errors import ConfigError
+from lamofc.interfaces import Assets, Sample, TensorSpec
+from lamofc.quantisers import uniform
+from lamofc.transforms import positions, prediction, profile, rows, vectors
+
+_RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
+_SUSPICIOUS = 6.0  # bits per entry from which the plain way is tried too
+_LARGEST = float(np.finfo(np.float32).max)
+_PARTS = ("mean", "first", "predict", "synthesis", "scale", "block", "levels", "first_levels", "weights")
+
+
+class Profile:
+    """A tensor's assets made ready for one step."""
+
+    def __init__(self, assets: Assets, spec: TensorSpec, step: float) -> None:
+        missing = [p for p in _PARTS if f"{spec.name}/{p}" not in assets]
+        if missing:
+            raise ConfigError(f"no asset {spec.name}/{missing[0]}: fit the codec on calibration features of {spec.name}")
+        found = {p: assets[f"{spec.name}/{p}"] for p in _PARTS}
+        size = vectors.dimension(spec)
+        if found["synthesis"].shape != (size, size):
+            raise ConfigError(f"assets of {spec.name} are for {found['synthesis'].shape[0]} entries, not {size}")
+        self.spec, self.step = spec, np.float32(step)
+        self.mean, self.first = found["mean"], found["first"].T
+        self.predict = found["predict"].astype(np.float32)
+        exact = found["synthesis"].astype(np.float64) * float(found["scale"][0])
+        self.synthesis, self.analysis = exact.astype(np.float32), np.linalg.inv(exact).astype(np.float32)
+        self.block = (int(found["block"][0]), int(found["block"][1]))
+        self.tables = profile.tables(found["levels"], step)
+        self.first_tables = profile.tables(found["first_levels"], step)
+        self.weights = found["weights"]
+        self.plain_step = step * float(np.sqrt(np.square(self.synthesis, dtype=np.float64).sum() / max(size, 1))) or step
+
+    def layout(self, count: int) -> positions.Layout:
+        return positions.Layout(count, self.first.shape[1], self.block)
+
+    def means(self, count: int) -> np.ndarray:
+        return profile.spread(self.mean, self.first, count)
+
+    def gains(self, count: int) -> np.ndarray:
+        return profile.column_weights(self.weights, self.first.shape[1], count)
+
+    def known(self, layout: positions.Layout) -> np.ndarray:
+        """Bank index of every coefficient, (dimension, count)."""
+        body = self.tables[:, layout.frequencies()]
+        return np.concatenate([self.first_tables[:, : layout.count - layout.body], body], 1)
+
+
+class Coder:
+    """One section per tensor; tensors are coded in the order of prediction."""
+
+    def __init__(self, step: float, specs: Sequence[TensorSpec], assets: Assets, predict: bool) -> None:
+        self.specs = prediction.order(specs)
+        self.sections = [s.name for s in self.specs]
+        self.profiles = {s.name: Profile(assets, s, step) for s in specs}
+        self.sources = {s.name: self._sources(s) for s in specs}
+
+    def _sources(self, spec: TensorSpec) -> list[str]:
+        """Tensors that the profile predicts from: the assets tell whether it does."""
+        if not self.profiles[spec.name].predict.shape[1]:
+            return []
+        names = prediction.sources(spec, self.specs)
+        wanted = sum(vectors.dimension(s) for s in self.specs if s.name in names)
+        if wanted != self.profiles[spec.name].predict.shape[1]:
+            raise ConfigError(f"assets of {spec.name} predict from {self.profiles[spec.name].predict.shape[1]} entries, not {wanted}")
+        return names
+
+    def encode(self, sample: Sample) -> list[bytes]:
+        centred: dict[str, np.ndarray] = {}
+        return [self._encode(sample[s.name], s, centred) for s in self.specs]
+
+    def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
+        centred: dict[str, np.ndarray] = {}
+        pairs = zip(self.specs, sections, strict=True)
+        return {s.name: self._decode(data, s, shapes[s.name], centred) for s, data in pairs}
+
+    def _foretold(self, spec: TensorSpec, count: int, centred: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        inputs = [centred[n] for n in self.sources[spec.name]]
+        if not inputs or any(x.shape[1] != count for x in inputs):
+            return None
+        return self.profiles[spec.name].predict @ np.concatenate(inputs)
+
+    def _encode(self, array: np.ndarray, spec: TensorSpec, centred: dict[str, np.ndarray]) -> bytes:
+        own, found, encoder = self.profiles[spec.name], vectors.to_vectors(array, spec), Encoder()
+        count = found.shape[1]
+        layout, foretold = own.layout(count), self._foretold(spec, count, centred)
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual = found - own.means(count)
+            if foretold is not None:
+                residual -= foretold
+            scaled = layout.transform((own.analysis @ residual) * own.gains(count)) / own.step
+            fits = np.abs(scaled).max(initial=0) < _RANGE
+        if fits:
+            symbols = np.rint(scaled).astype(np.int32)
+            encoder.put_uniform(0, 2)
+            coefficients.put(encoder, symbols, own.known(layout))
+            data = encoder.bytes()
+            if 8 * len(data) < _SUSPICIOUS * array.size or len(data) <= len(plain := self._plain(array, own)):
+                centred[spec.name] = self._restore(symbols, own, layout, foretold)
+                return data
+        else:
+            plain = self._plain(array, own)
+        centred[spec.name] = self._centred(self._decode_plain(plain, own, array.shape), own)
+        return plain
+
+    def _decode(
+        self, data: bytes, spec: TensorSpec, shape: tuple[int, ...], centred: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        own, decoder = self.profiles[spec.name], Decoder(data)
+        if decoder.take_one(2):
+            array = self._decode_plain(data, own, shape)
+            centred[spec.name] = self._centred(array, own)
+            return array
+        count = vectors.count(shape, spec)
+        layout = own.layout(count)
+        symbols = coefficients.take(decoder, own.known(layout))
+        decoder.close()
+        centred[spec.name] = self._restore(symbols, own, layout, self._foretold(spec, count, centred))
+        return vectors.from_vectors(centred[spec.name] + own.means(count), spec, shape)
+
+    def _restore(
+        self, symbols: np.ndarray, own: Profile, layout: positions.Layout, foretold: np.ndarray | None
+    ) -> np.ndarray:
+        """Symbols -> vectors without their mean; the encoder runs it too, on the same shapes, for equal floats."""
+        values = layout.transform(uniform.dequantise(symbols, own.step), inverse=True) / own.gains(layout.count)
+        residual = own.synthesis @ values
+        return residual if foretold is None else residual + foretold
+
+    def _centred(self, array: np.ndarray, own: Profile) -> np.ndarray:
+        found = np.clip(vectors.to_vectors(array, own.spec), -1e30, 1e30)
+        return found - own.means(found.shape[1])
+
+    def _plain(self, array: np.ndarray, own: Profile) -> bytes:
+        """The tensor without its profile, at a step of equal mean error."""
+        values, encoder = rows.to_rows(array, own.spec), Encoder()
+        encoder.put_uniform(1, 2)
+        doublings = uniform.coarsening(np.abs(values).max(initial=0), own.plain_step)
+        encoder.put_uniform(doublings, 256)
+        adaptive.put(encoder, uniform.quantise(values, own.plain_step * 2.0**doublings))
+        return encoder.bytes()
+
+    def _decode_plain(self, data: bytes, own: Profile, shape: tuple[int, ...]) -> np.ndarray:
+        decoder = Decoder(data)
+        decoder.take_one(2)
+        step = min(own.plain_step * 2.0 ** decoder.take_one(256), 2.0**126)
+        symbols = adaptive.take(decoder, own.spec.channels, rows.positions(shape, own.spec))
+        decoder.close()
+        values = uniform.dequantise(symbols, step)
+        return rows.from_rows(np.clip(values, -_LARGEST, _LARGEST), own.spec, shape)

@@ -1,0 +1,86 @@
+"""How much the tail's last feature changes with each direction of what crosses the split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from lamofc import models, tasks
+from lamofc.interfaces import Sample, TensorSpec
+from lamofc.models.torch_arrays import to_torch
+from lamofc.transforms import vectors
+
+SAMPLES = 32
+PROJECTIONS = 4
+EDGE = 16  # positions told apart at either end
+
+
+def sensitivity(
+    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, readout: Path | None, out: Path
+) -> None:
+    """Write, per tensor, `<name>` = E[g g^T] over tokens (C x C float32) and `<name>/start`, `<name>/end` (16,).
+
+    g is the gradient of a random projection of the last feature: the outer product is the metric in which small
+    errors move that feature, whatever the task does with it. No labels. Keys count before their rotation. The second
+    pair is the mean squared gradient at the first and last positions over that of all.
+    """
+    options = dict(model_row.get("options", {})) | {"dtype": "float32"}
+    model = models.build({**model_row, "options": options}, weights, row["split"], row.get("readout"), readout)
+    for parameter in model.net.parameters():
+        parameter.requires_grad_(False)
+    task = tasks.build(row["task"], dataset, weights)
+    sums = {s.name: _Sum(s) for s in model.specs}
+    examples = task.examples("calibration", min(SAMPLES, row["n_calibration"]))
+    for number, example in enumerate(tqdm(examples, desc="sensitivity", mininterval=5)):
+        (sample,) = model.head([example.inputs])
+        for gradients in _gradients(model, sample, example.side, number):
+            for name, gradient in gradients.items():
+                sums[name].add(gradient)
+    arrays = {k: v for total in sums.values() for k, v in total.arrays().items()}
+    partial = Path(out).with_name(f".{Path(out).name}.partial")
+    save_file(arrays, partial)
+    os.replace(partial, out)
+
+
+def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> list[dict[str, np.ndarray]]:
+    generator = torch.Generator().manual_seed(seed)
+    received = {k: to_torch(v)[None].requires_grad_() for k, v in sample.items()}
+    feature = model.last_feature(received, [side])
+    found = []
+    for _ in range(PROJECTIONS):
+        projection = torch.randn(feature.shape, generator=generator)
+        gradients = torch.autograd.grad(feature, list(received.values()), projection, retain_graph=True, allow_unused=True)
+        pairs = zip(received.items(), gradients, strict=True)
+        found.append({k: (torch.zeros_like(x) if g is None else g)[0].numpy() for (k, x), g in pairs})
+    return found
+
+
+class _Sum:
+    """Running sums for one tensor."""
+
+    def __init__(self, spec: TensorSpec) -> None:
+        size = vectors.dimension(spec)
+        self.spec, self.outer, self.count = spec, np.zeros((size, size)), 0
+        self.edges = {edge: np.zeros((2, EDGE)) for edge in ("start", "end")}
+
+    def add(self, gradient: np.ndarray) -> None:
+        columns = vectors.to_vectors(gradient, self.spec)
+        self.outer += columns @ columns.T
+        self.count += columns.shape[1]
+        sizes = np.square(columns, dtype=np.float64).sum(0)
+        for edge, ordered in (("start", sizes), ("end", sizes[::-1])):
+            kept = ordered[:EDGE]
+            self.edges[edge][:, : len(kept)] += np.stack([kept, np.ones(len(kept))])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        mean = self.outer / max(1, self.count)
+        level = max(float(np.trace(mean)), 1e-300)
+        edges = {f"{self.spec.name}/{k}": (s / np.maximum(n, 1) / level).astype(np.float32) for k, (s, n) in self.edges.items()}
+        return {self.spec.name: mean.astype(np.float32), **edges}

@@ -1,0 +1,70 @@
+"""Tensors as matrices whose columns are the vectors that a linear transform acts on.
+
+Tokens, keys and values: all channels of a token, heads joined, rotation by position undone. States of a recurrent
+model: the states of one channel, since thousands of channels allow no transform across them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from lamofc.interfaces import Sample, TensorSpec
+from lamofc.transforms import rope, rows
+
+PER_CHANNEL = ("ssm", "conv")
+
+
+def dimension(spec: TensorSpec) -> int:
+    """Entries of one vector."""
+    return spec.shape[1] if spec.kind in PER_CHANNEL else spec.channels
+
+
+def count(shape: tuple[int, ...], spec: TensorSpec) -> int:
+    """Vectors of a tensor of this natural shape."""
+    return shape[0] if spec.kind in PER_CHANNEL else rows.positions(shape, spec)
+
+
+def to_vectors(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Native dtype (or float32) and natural shape -> (dimension, count) float32, contiguous."""
+    matrix = rows.to_rows(array, spec)
+    if spec.kind in PER_CHANNEL:
+        return np.ascontiguousarray(matrix.T)
+    if rope.applies(spec):
+        heads = matrix.reshape(spec.shape[0], spec.shape[2], matrix.shape[1])
+        return rope.undo(heads, spec.attributes["rope_theta"]).reshape(matrix.shape)
+    return matrix
+
+
+def from_vectors(vectors: np.ndarray, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
+    """Inverse of `to_vectors`: rounded and clipped into the native dtype."""
+    if spec.kind in PER_CHANNEL:
+        vectors = np.ascontiguousarray(vectors.T)
+    elif rope.applies(spec):
+        heads = vectors.reshape(spec.shape[0], spec.shape[2], vectors.shape[1])
+        vectors = rope.apply(heads, spec.attributes["rope_theta"]).reshape(vectors.shape)
+    return rows.from_rows(vectors, spec, shape)
+
+
+def gather(specs: Sequence[TensorSpec], samples: Iterable[Sample], limit: int = 1 << 14) -> dict[str, np.ndarray]:
+    """Calibration vectors per tensor (dimension, n) float32.
+
+    At most `limit` evenly spaced ones, the same of all tensors that have equally many: columns of different tensors
+    belong to the same token.
+    """
+    found: dict[str, list[np.ndarray]] = {s.name: [np.empty((dimension(s), 0), np.float32)] for s in specs}
+    for sample in samples:
+        for spec in specs:
+            found[spec.name].append(to_vectors(sample[spec.name], spec))
+    return {name: _thinned(np.concatenate(parts, 1), limit) for name, parts in found.items()}
+
+
+def first_positions(lengths: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    """Lengths of each tensor's samples -> position of every vector in its sample."""
+    return {name: np.concatenate([np.arange(n) for n in found]) for name, found in lengths.items()}
+
+
+def _thinned(matrix: np.ndarray, limit: int) -> np.ndarray:
+    total = matrix.shape[1]
+    return matrix if total <= limit else np.ascontiguousarray(matrix[:, np.arange(limit) * total // limit])

@@ -48,8 +48,11 @@ class Isolated:
 
 
 def _server(name: str) -> subprocess.Popen:
-    """This thread's server of a function, started on first use; it ends when its input does."""
-    servers = _THREAD.__dict__.setdefault("servers", {})
+    """This thread's server of a function, started on first use; it ends when its input does.
+
+    A forked process must not write into its parent's server.
+    """
+    servers = _THREAD.__dict__.setdefault(os.getpid(), {})
     if name not in servers or servers[name].poll() is not None:
         root = str(Path(__file__).parents[1])
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}

@@ -1,0 +1,206 @@
+"""Speed and peak memory of every codec on feature stores: python benchmarks/codecs.py [STORE ...]
+
+Prints MB/s of native input for encode and decode, entropy coding included, with one process and with two on packets of
+their own; bits per feature point and relative squared error beside it; peak memory beyond samples and coder; and the
+function that a profile of both directions shows on top. Without arguments: stores under results/, else synthetic ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import csv
+import json
+import os
+import pstats
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from threadpoolctl import threadpool_limits
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+from lamofc import codecs, features  # noqa: E402
+from lamofc.dtypes import to_float32  # noqa: E402
+from lamofc.errors import ConfigError  # noqa: E402
+from lamofc.interfaces import Coder, Sample, TensorSpec  # noqa: E402
+from lamofc.store import FeatureReader  # noqa: E402
+
+COLUMNS = ("features", "codec", "point", "bits/point", "rel. MSE", "encode MB/s", "decode MB/s",
+           "encode MB/s x2", "decode MB/s x2", "peak MB", "bottleneck")  # fmt: skip
+MAX_BYTES = 1 << 23  # native bytes of a store that are used
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="*", type=Path)
+    parser.add_argument("--codecs", help="rows of config/codecs.yaml, joined by commas; all without networks if absent")
+    parser.add_argument("--points", choices=["ends", "middle", "all"], default="middle")
+    parser.add_argument("--seconds", type=float, default=0.5, help="least time for each measurement")
+    parser.add_argument("--tsv", type=Path, help="write the table here as well")
+    options = parser.parse_args()
+    arms = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
+    wanted = options.codecs.split(",") if options.codecs else [n for n, a in arms.items() if not _network(a)]
+    rows = []
+    print(_line(COLUMNS), flush=True)
+    for name, specs, samples, calibration in _sources(options.stores):
+        for arm in wanted:
+            for row in _measure(arms[arm], specs, samples, calibration, options):
+                rows.append((name, arm, *row))
+                print(_line(rows[-1]), flush=True)
+    if options.tsv:
+        with open(options.tsv, "w", newline="") as file:
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+def _network(arm: dict) -> bool:
+    return bool(getattr(codecs.load(arm["codec"]), "network_field", None))
+
+
+def _sources(stores: Sequence[Path]) -> Iterator[tuple[str, Sequence[TensorSpec], list[Sample], Any]]:
+    """(name, specs, samples, calibration samples) of each store."""
+    stores = list(stores) or sorted(ROOT.glob("results/**/features/*/test.zarr"))
+    for path in stores:
+        reader = FeatureReader(path)
+        calibration = path.parent / "calibration.zarr"
+        held = FeatureReader(calibration) if calibration.is_dir() else reader
+        yield path.parent.name, reader.specs, _some(reader), _some(held)
+    if not stores:
+        rng = np.random.default_rng(0)
+        specs = [TensorSpec("tokens", "tokens", "float32", (None, 384))]
+        scale = np.exp(rng.standard_normal(384))
+        samples = [{"tokens": (rng.standard_normal((257, 384)) * scale).astype(np.float32)} for _ in range(10)]
+        yield "synthetic", specs, samples, samples
+
+
+def _some(reader: FeatureReader) -> list[Sample]:
+    out, held = [], 0
+    for sample in reader:
+        out.append(sample)
+        held += _bytes([sample])
+        if held > MAX_BYTES:
+            break
+    return out
+
+
+def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], calibration: Any, options: Any) -> Iterator:
+    ladder = arm["ladder"]
+    chosen = {"ends": [0, -1], "middle": [len(ladder) // 2], "all": range(len(ladder))}[options.points]
+    with threadpool_limits(1):
+        try:
+            assets = codecs.fit(codecs.at_point(arm, ladder[0]), specs, calibration) if codecs.needs_fit(arm) else {}
+            coders = [codecs.coder(codecs.at_point(arm, ladder[i]), specs, assets) for i in chosen]
+        except ConfigError as error:
+            print(f"# {arm['codec']}: {error}", flush=True)
+            return
+        for i, coder in zip(chosen, coders, strict=True):
+            (one,) = _in_children(1, lambda coder=coder: _run(coder, samples, options.seconds, True))
+            two = _in_children(2, lambda coder=coder: _run(coder, samples, options.seconds, False))
+            both = [f"{sum(r[k] for r in two):.0f}" for k in ("encode", "decode")]
+            yield (codecs.point_name(arm, ladder[i]), f"{one['bits']:.3f}", f"{one['error']:.2e}",
+                   f"{one['encode']:.0f}", f"{one['decode']:.0f}", *both, f"{one['peak']:.0f}", one["top"])  # fmt: skip
+
+
+def _run(coder: Coder, samples: list[Sample], seconds: float, full: bool) -> dict[str, Any]:
+    """What one process measures; `full` adds rate, distortion, memory and profile."""
+    shapes = [{k: v.shape for k, v in s.items()} for s in samples]
+    coded = [coder.encode(s) for s in samples]
+    pairs = list(zip(coded, shapes, strict=True))
+    out: dict[str, Any] = {}
+    if full:
+        start = _reset_peak()
+        decoded = [coder.decode(coder.encode(s), n) for s, n in zip(samples, shapes, strict=True)]
+        out["peak"] = (_status("VmHWM") - start) / 1024
+        out["bits"] = 8 * sum(len(b) for c in coded for b in c) / sum(map(features.elements, samples))
+        out["error"] = _error(samples, decoded)
+        out["top"] = _bottleneck(coder, samples, pairs)
+    out["encode"] = _speed(coder.encode, [(s,) for s in samples], _bytes(samples), seconds)
+    out["decode"] = _speed(coder.decode, pairs, _bytes(samples), seconds)
+    return out
+
+
+def _speed(call: Callable, arguments: list[tuple], size: int, seconds: float) -> float:
+    """MB/s, from each packet's best time over as many rounds as fill the time, at least two."""
+    best = np.full(len(arguments), np.inf)
+    end, rounds = time.perf_counter() + seconds, 0
+    while rounds < 2 or time.perf_counter() < end:
+        for i, one in enumerate(arguments):
+            start = time.perf_counter()
+            call(*one)
+            best[i] = min(best[i], time.perf_counter() - start)
+        rounds += 1
+    return size / 1e6 / best.sum()
+
+
+def _in_children(count: int, work: Callable[[], dict]) -> list[dict]:
+    """Run `work` in forked processes at the same time; their results."""
+    pipes = []
+    for _ in range(count):
+        source, sink = os.pipe()
+        if os.fork() == 0:
+            os.write(sink, json.dumps(work()).encode())
+            os._exit(0)
+        os.close(sink)
+        pipes.append(source)
+    texts = [b"".join(iter(lambda p=p: os.read(p, 1 << 16), b"")) for p in pipes]
+    for pipe in pipes:
+        os.close(pipe)
+        os.wait()
+    return [json.loads(t) for t in texts]
+
+
+def _bottleneck(coder: Coder, samples: list[Sample], pairs: list[tuple]) -> str:
+    """The function with most time of its own, and its share."""
+    profile = cProfile.Profile()
+    profile.enable()
+    for sample, pair in zip(samples, pairs, strict=True):
+        coder.encode(sample)
+        coder.decode(*pair)
+    profile.disable()
+    stats = pstats.Stats(profile)
+    (file, _, function), (_, _, own, _, _) = max(stats.stats.items(), key=lambda item: item[1][2])
+    where = "" if file == "~" else f"{Path(file).stem}."
+    name = function.removeprefix("<method '").removeprefix("<built-in method ").split("'")[0].rstrip(">")
+    return f"{where}{name} {100 * own / stats.total_tt:.0f} %"
+
+
+def _error(samples: list[Sample], decoded: list[Sample]) -> float:
+    """Sum of squared errors over sum of squares, all tensors."""
+    wide = [
+        (to_float32(a[k]).astype(np.float64), to_float32(b[k]))
+        for a, b in zip(samples, decoded, strict=True)
+        for k in a
+    ]
+    return float(sum(((x - y) ** 2).sum() for x, y in wide) / sum((x**2).sum() for x, _ in wide))
+
+
+def _reset_peak() -> int:
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _status(key: str) -> int:
+    """kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def _bytes(samples: list[Sample]) -> int:
+    return sum(a.nbytes for s in samples for a in s.values())
+
+
+def _line(cells: Sequence[Any]) -> str:
+    widths = (36, 18, 9, 10, 9, 11, 11, 14, 14, 7, 0)
+    return "  ".join(
+        str(c).ljust(w) if k < 3 else str(c).rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))
+    )
+
+
+if __name__ == "__main__":
+    main()

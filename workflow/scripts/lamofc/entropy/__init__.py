@@ -12,8 +12,9 @@ adaptive   `put(enc, symbols, known)`: the same, choosing known, sent or shared 
 fitting    best bank index per row from its symbols, and the exact cost in bits of every index
 histogram  `put(enc, symbols, alphabet)`: table fitted to this stream and sent; falls back to raw or constant
 integers   `put(enc, values)`: rare non-negative integers of any size (Exp-Golomb classes); zigzag for signed ones
-scales     standard deviations as 8-bit levels relative to a reference, for assets; coding of sent bank indices and token sizes
+scales     standard deviations as 8-bit levels relative to a reference, for assets; sent bank indices, sizes of tokens
 lattice_points  points of D4 and E8 under Gaussian tables
+packed, coded   small integers and floats together: as they are, or under fitted tables
 bits       `pack(values, width)`, `unpack(data, width, count)`: raw b-bit integers, without ANS
 planes     `split(array)`, `merge(planes, dtype, shape)`: bytes by significance, sign rotated behind the mantissa
 

@@ -25,8 +25,9 @@ def costs(sizes: np.ndarray, zeros: np.ndarray, family: str = "laplace") -> np.n
     count = sizes.shape[1]
     ones = np.ones(count, np.float32)
     zero = zeros @ ones
-    largest = float(sizes.max(initial=1)) ** (1 if family == "laplace" else 0.5)
-    return np.stack([zero, count - zero, sizes @ ones], 1) @ _prices(family)[:, : int(bank.index(largest)) + 5]
+    octaves = np.log2(float(sizes.max(initial=1))) / (1 if family == "laplace" else 2)
+    used = min(int(bank.PER_OCTAVE * octaves) + bank.ORIGIN + 6, bank.MAX_INDEX + 1)
+    return np.stack([zero, count - zero, sizes @ ones], 1) @ _prices(family)[:, :used]
 
 
 def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:

@@ -50,17 +50,18 @@ def take(decoder: Decoder, count: int, alphabet: int) -> np.ndarray:
 
 
 def _choose(counts: np.ndarray) -> tuple[int, np.ndarray]:
-    """The cheapest mode and its levels."""
-    if np.count_nonzero(counts) == 1:
+    """The mode that should be cheapest, and its levels: finer tables for more symbols."""
+    used = counts[counts > 0]
+    if used.size == 1:
         return _CONSTANT, counts
-    best = (counts.sum() * np.log2(len(counts)), _RAW, counts)
-    for mode, resolution in _RESOLUTIONS.items():
-        levels = _levels(counts, resolution)
-        cost = _level_bits(levels) + (counts * np.log2(_weights(levels, resolution).sum())).sum()
-        used = levels > 0
-        cost -= (counts[used] * np.log2(_weights(levels, resolution)[used])).sum()
-        best = min(best, (cost, mode, levels), key=lambda b: b[0])
-    return best[1], best[2]
+    total = int(used.sum())
+    mode = 2 + (total > 60 * used.size) + (total > 600 * used.size)
+    entropy = total * np.log2(total) - float(used @ np.log2(used))
+    runs = np.count_nonzero(np.diff(counts > 0))
+    table = 20 + used.size * (1.5 + mode / 2) + 7 * runs
+    if entropy + table > total * np.log2(len(counts)):
+        return _RAW, counts
+    return mode, _levels(counts, _RESOLUTIONS[mode])
 
 
 def _levels(counts: np.ndarray, resolution: int) -> np.ndarray:
@@ -85,13 +86,10 @@ def _table(levels: np.ndarray, resolution: int) -> Table:
 
 
 def _steps(levels: np.ndarray) -> np.ndarray:
-    return np.diff(levels, prepend=np.int32(0))[None]
-
-
-def _level_bits(levels: np.ndarray) -> float:
-    used = np.flatnonzero(levels)
-    steps = _steps(levels[used[0] : used[-1] + 1])
-    return 32.0 + float(fitting.row_costs(steps).min())
+    """(1, n) differences, the first one from 0."""
+    steps = levels[None].copy()
+    steps[0, 1:] -= levels[:-1]
+    return steps
 
 
 def _put_levels(encoder: Encoder, levels: np.ndarray, alphabet: int) -> int:

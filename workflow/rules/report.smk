@@ -8,16 +8,26 @@ COLLECTED = {
     "inputs": f"{RESULTS}/inputs.tsv",
     "features": [f"{RESULTS}/features/{c}" for c in plan.curves],
 }
+DEVICES = {"devices": config["devices"]}
 # name: (what it reads, what the configuration tells it)
 FIGURES = {
     "rate_score": (["scores"], {}),
+    "heatmap": (["scores", "rates"], {}),
+    "should_i_split": (["scores", "inputs"], DEVICES),
+    "cost": (["scores"], {}),
+    "where_bits_go": (["scores", "bits"], {}),
+    "distortion_score": (["scores"], {}),
+    "feature_statistics": (["scores", "features"], {}),
 }
 TABLES = {
     "rate_at": (["scores", "samples"], {}),
-    "differences": (["scores", "samples"], {}),
-    "models": (["scores", "samples"], {}),
     "codecs": (["scores", "rates"], ANCHOR),
+    "models": (["scores", "samples"], {}),
+    "differences": (["scores", "samples"], {}),
+    "break_even": (["scores", "inputs"], DEVICES),
 }
+if any(a.startswith("dtufc-") for a in plan.arms):
+    FIGURES["anchors"] = (["scores"], {})
 if config["anchor"] in plan.arms:
     TABLES |= {"bd_rate": (["scores", "samples"], ANCHOR), "bd_score": (["scores", "samples"], ANCHOR)}
 
@@ -88,3 +98,35 @@ rule tabulate:
         options=lambda w: TABLES[w.table][1],
     script:
         "../scripts/make_table.py"
+
+
+rule bits:
+    input:
+        bitstreams=expand(f"{RESULTS}/bitstreams/{{curve}}/{{arm}}", curve=plan.curves, arm=plan.arms),
+        sources=sources("lamofc.results.bits"),
+    output:
+        f"{RESULTS}/bits.tsv",
+    log:
+        f"{LOGS}/bits.log",
+    localrule: True
+    conda:
+        "../../envs/draw.yaml"
+    script:
+        "../scripts/collect_bits.py"
+
+
+rule inputs:
+    input:
+        datasets=[f"resources/data/{d}" for d in used("dataset")],
+        sources=sources("lamofc.results.inputs"),
+    output:
+        f"{RESULTS}/inputs.tsv",
+    log:
+        f"{LOGS}/inputs.log",
+    localrule: True
+    conda:
+        "../../envs/draw.yaml"
+    params:
+        curves=plan.curves,
+    script:
+        "../scripts/measure_inputs.py"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,11 +26,11 @@ def draw(scores: Path) -> Figure:
         _panel(panel, rows[rows.curve == name])
     for panel in axes[-columns:]:
         panel.set_xlabel("bits per feature point (log)")
-    marks = [Line2D([], [], color="k", ls="--", lw=0.7, label="uncompressed"),
-             Line2D([], [], color="k", ls=":", lw=0.7, label="chance"),
-             Line2D([], [], color="k", ls="-.", lw=0.7, label="lossless floor"),
-             Line2D([], [], color=plotting.GREY, lw=0.6, label="other codecs"),
-             Patch(color="#888888", alpha=0.25, lw=0, label="95 % interval")]  # fmt: skip
+    marks = [
+        *plotting.reference_entries(),
+        Line2D([], [], color=plotting.GREY, lw=0.6, label="other codecs"),
+        Patch(color="#888888", alpha=0.25, lw=0, label="95 % interval"),
+    ]
     plotting.legend(figure, plotting.handles(rows.family) + marks, columns=8)
     return figure
 
@@ -46,10 +45,12 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     named = [c for c in best if ladders[c].family.iloc[0] != "reference"][:NAMED]
     for rank, codec in enumerate(best):
         _highlight(axes, codec, ladders[codec], codec in named, zorder=4 + len(best) - rank)
-    _lines(axes, rows)
-    _frame(axes, rows)
+    plotting.reference_lines(axes, first, table.lossless_floor(rows))
+    plotting.score_axes(axes, first, rows.score)
     plotting.title(axes, first)
-    axes.set_ylabel(f"{first.metric} ({first.unit})")
+    if named:
+        axes.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none", borderpad=0.1, handlelength=1.5,
+                    labelspacing=0.2, fontsize=5.5, borderaxespad=0.1)  # fmt: skip
 
 
 def _highlight(axes: Axes, codec: str, points: pd.DataFrame, named: bool, zorder: int) -> None:
@@ -74,30 +75,3 @@ def _needs(points: pd.DataFrame) -> tuple[float, ...]:
         for aim in (table.target(first, first.reference_quality, share) for share in REACH)
     ]
     return (*rates, -points.quality.max())
-
-
-def _lines(axes: Axes, rows: pd.DataFrame) -> None:
-    first, floor = rows.iloc[0], table.lossless_floor(rows)
-    axes.axhline(first.reference_score, color="k", ls="--", lw=0.7, zorder=3)
-    if np.isfinite(first.chance):
-        axes.axhline(first.chance, color="k", ls=":", lw=0.7, zorder=3)
-    if np.isfinite(floor):
-        axes.axvline(floor, color="k", ls="-.", lw=0.7, zorder=3)
-
-
-def _frame(axes: Axes, rows: pd.DataFrame) -> None:
-    """Better is up, also for errors; a codec that breaks beyond 100 % leaves through the bottom."""
-    first = rows.iloc[0]
-    axes.set_xscale("log")
-    plotting.bits_axis(axes.xaxis)
-    axes.grid(axis="y")
-    reference = first.reference_score
-    if first.higher_is_better:
-        worst = np.nanmin([rows.score.min(), first.chance])
-    else:
-        worst = min(rows.score.max(), 100.0 if first.unit == "%" else np.inf)
-    margin = 0.08 * (worst - reference or 1.0)
-    axes.set_ylim(worst + margin, reference - 1.5 * margin)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none", borderpad=0.1, handlelength=1.5,
-                    labelspacing=0.2, fontsize=5.5, borderaxespad=0.1)  # fmt: skip

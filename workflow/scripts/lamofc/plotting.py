@@ -93,8 +93,39 @@ def legend(figure: Figure, entries: list[Line2D], columns: int = 10) -> None:
     figure.legend(handles=entries, loc="outside lower center", ncols=min(columns, len(entries)), frameon=False)
 
 
-def bits_axis(axis: object) -> None:
-    """Log ticks written as plain numbers: .1, 1, 10."""
+def reference_lines(axes: Axes, curve: Mapping[str, object], floor: float) -> None:
+    """Uncompressed score, chance, and the rate of the best lossless codec (NaN: none)."""
+    axes.axhline(curve["reference_score"], color="k", ls="--", lw=0.7, zorder=3)
+    if np.isfinite(curve["chance"]):
+        axes.axhline(curve["chance"], color="k", ls=":", lw=0.7, zorder=3)
+    if np.isfinite(floor):
+        axes.axvline(floor, color="k", ls="-.", lw=0.7, zorder=3)
+
+
+def reference_entries() -> list[Line2D]:
+    """Legend entries of `reference_lines`."""
+    styles = {"uncompressed": "--", "chance": ":", "lossless floor": "-."}
+    return [Line2D([], [], color="k", ls=ls, lw=0.7, label=label) for label, ls in styles.items()]
+
+
+def score_axes(axes: Axes, curve: Mapping[str, object], scores: Iterable[float]) -> None:
+    """Log bits against score. Better is up, also for errors; what breaks beyond 100 % leaves through the bottom."""
+    axes.set_xscale("log")
+    bits_axis(axes.xaxis)
+    axes.grid(axis="y")
+    axes.set_ylabel(f"{curve['metric']} ({curve['unit']})")
+    if curve["higher_is_better"]:
+        worst = np.nanmin([*scores, curve["chance"]])
+    else:
+        worst = min(np.max(scores), 100.0 if curve["unit"] == "%" else np.inf)
+    margin = 0.08 * (worst - curve["reference_score"] or 1.0)
+    axes.set_ylim(worst + margin, curve["reference_score"] - 1.5 * margin)
+
+
+def bits_axis(axis: object, fine: bool = False) -> None:
+    """Log ticks written as plain numbers: 0.1, 1, 10; `fine` also at 2 and 5, for ranges of few decades."""
+    if fine:
+        axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:g}"))
     axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
@@ -124,3 +155,19 @@ def save(figure: Figure, svg: Path, pdf: Path, png: Path) -> None:
         figure.savefig(partial, format=kind, metadata=empty.get(kind, {"Software": None}))
         os.replace(partial, path)
     plt.close(figure)
+
+
+def no_ticks() -> matplotlib.ticker.Locator:
+    return matplotlib.ticker.NullLocator()
+
+
+def name_points(axes: Axes, points: object, column: str) -> None:
+    """Write the codec's name beside each point (share, column), in its family's colour, to the side that has room."""
+    middle = np.mean(np.log(axes.get_xlim()))
+    wanted = axes.transData.transform(np.column_stack([points.share, points[column]]))[:, 1]
+    shifts = (spread(wanted, 8) - wanted) * 72 / axes.figure.dpi
+    for row, shift in zip(points.to_dict("records"), shifts, strict=True):
+        right = np.log(row["share"]) < middle
+        axes.annotate(row["codec"], (row["share"], row[column]), (5 if right else -5, shift), fontsize=5.5,
+                      color=look(row["family"])[1], textcoords="offset points", ha="left" if right else "right",
+                      va="center", arrowprops={"arrowstyle": "-", "lw": 0.3, "color": "#999999"})  # fmt: skip

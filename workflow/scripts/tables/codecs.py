@@ -10,9 +10,9 @@ import pandas as pd
 from lamofc.results import numbers, table
 
 CAPTION = (
-    "Codecs over all curves: on how many 99 % of the uncompressed score is reached, on how many with the fewest bits or "
-    "a number that cannot be told apart from it, bits per feature point at 99 % relative to the anchor (geometric mean "
-    "over the curves, their number in brackets, where both reach it), speed and decoder assets (medians)."
+    "Codecs over all curves: on how many 99 % of the uncompressed score is reached, on how many with the fewest bits "
+    "or a number that cannot be told apart from it, bits per feature point at 99 % relative to the anchor (geometric "
+    "mean over the curves, their number in brackets, where both reach it), speed and decoder assets (medians)."
 )
 
 

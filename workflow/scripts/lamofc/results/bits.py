@@ -1,0 +1,37 @@
+"""Where the bits of a bitstream file go: payload by tensor kind, side information, framing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lamofc.bitstream import BitstreamReader
+from lamofc.jsonio import read_json
+from lamofc.stages.code import SUFFIX
+
+SIDE, FRAMING = "side information", "framing"
+
+
+def collect(folders: Sequence[Path]) -> pd.DataFrame:
+    """Folders <curve>/<arm> of bitstreams -> one row per (curve, codec, point, part); their bytes fill the file."""
+    return pd.DataFrame(
+        {"curve": f.parent.name, "codec": f.name, "point": point, "part": part, "bytes": size}
+        for f in map(Path, folders)
+        for point in read_json(f / "encode.json")["points"]
+        for part, size in breakdown(f / (point + SUFFIX)).items()
+    )
+
+
+def breakdown(path: Path) -> dict[str, int]:
+    """Bytes by part: tensor kinds, sections `<tensor>/<what>`, and header, lengths, checksums and index together."""
+    reader = BitstreamReader(path)
+    kinds = {s.name: s.kind for s in reader.specs}
+    parts = [kinds.get(name, SIDE) for name in reader.sections]
+    sizes: Counter[str] = Counter(dict.fromkeys(parts, 0))
+    for index in range(len(reader)):
+        for part, data in zip(parts, reader.packet(index).sections, strict=True):
+            sizes[part] += len(data)
+    return dict(sizes) | {FRAMING: path.stat().st_size - sizes.total()}

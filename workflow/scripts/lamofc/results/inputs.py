@@ -1,0 +1,56 @@
+"""What it takes to send a sample's input instead of its features: without loss, so that the score stays."""
+
+from __future__ import annotations
+
+import io
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lamofc.tasks import items
+
+
+def collect(curves: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Path]) -> pd.DataFrame:
+    """Rows of the scenarios and folders of their data sets -> per curve: form, samples, bytes and seconds of all."""
+    return pd.DataFrame({"curve": c} | _measured(Path(datasets[r["dataset"]]), r["n"]) for c, r in curves.items())
+
+
+def _measured(dataset: Path, limit: int) -> dict[str, object]:
+    size, seconds, count, form = 0, 0.0, 0, ""
+    for item in items.of_part(dataset, "test", limit):
+        start = time.perf_counter()
+        form, data = compressed(dataset, item)
+        seconds += time.perf_counter() - start
+        size, count = size + len(data), count + 1
+    return {"form": form, "n": count, "bytes": size, "encode_seconds": seconds}
+
+
+def compressed(dataset: Path, item: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Lossless WebP of an image, FLAC of a sound, else the UTF-8 text of the prompt, deflated where that is shorter."""
+    if "image" in item:
+        file = io.BytesIO()
+        Image.fromarray(items.image(dataset / item["image"])).save(file, "WEBP", lossless=True, method=4)
+        return "lossless WebP", file.getvalue()
+    if "audio" in item:
+        return "FLAC", flac((items.audio(dataset / item["audio"]) * 32768).astype(np.int16))
+    raw = item["prompt"].encode()
+    return "UTF-8 text", min(raw, zlib.compress(raw, 9), key=len)
+
+
+def flac(sound: np.ndarray, rate: int = 16000) -> bytes:
+    """int16 (samples,) -> a FLAC file."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()

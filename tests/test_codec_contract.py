@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from lamofc import codecs, features
-from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc.bitstream import BitstreamWriter
 from lamofc.dtypes import to_bits, to_float32
 from lamofc.errors import FeatureError
 from lamofc.interfaces import KINDS, NATIVE_DTYPES
@@ -165,30 +165,45 @@ def test_rate_falls_along_the_ladder(arm):
     assert count == 1 or sizes[-1] < sizes[0], sizes
 
 
-def test_decoding_elsewhere(tmp_path):
-    """A fresh process with two threads decodes and encodes to the same bytes as this one does."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Bitstreams of every numeric row: a file of jobs for other processes, and what they must find."""
+    folder = tmp_path_factory.mktemp("written")
     jobs, wanted = [], {}
     for arm in NUMERIC:
-        specs, held = whole(arm), assets(arm, whole(arm))
-        sample = feature_samples.gaussian(specs, 33, 8)
-        for i in sorted({0, len(ARMS[arm]["ladder"]) // 2}):
-            path = tmp_path / f"{arm}.{i}.lmfc"
-            with BitstreamWriter(path, codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][i]), specs, held, {}) as writer:
-                writer.add(sample)
-            np.savez(tmp_path / f"{arm}.assets.npz", **held)
-            reader = BitstreamReader(path)
-            wanted[path.name] = [
-                reader.packet(0).checksum,
-                hashlib.sha256(b"".join(reader.packet(0).sections)).hexdigest(),
-            ]
-            jobs.append([str(path), str(tmp_path / f"{arm}.assets.npz")])
-    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts"), "PYTHONHASHSEED": "77"}
-    environment |= {f"{n}_NUM_THREADS": "2" for n in ("OMP", "OPENBLAS", "MKL")}
-    found = subprocess.run(
-        [sys.executable, str(WORKER), str(tmp_path / "jobs.json")], env=environment, check=True, capture_output=True
-    )
-    assert json.loads(found.stdout) == wanted
+        specs, held, ladder = whole(arm), assets(arm, whole(arm)), ARMS[arm]["ladder"]
+        np.savez(folder / f"{arm}.npz", **held)
+        for i in sorted({0, len(ladder) // 2}):
+            path = folder / f"{arm}.{i}.lmfc"
+            with BitstreamWriter(path, codecs.at_point(ARMS[arm], ladder[i]), specs, held, {}) as writer:
+                writer.add(feature_samples.gaussian(specs, 33, 8))
+            jobs.append([str(path), str(folder / f"{arm}.npz")])
+            wanted[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    return folder / "jobs.json", wanted
+
+
+def elsewhere(jobs, *arguments, **environment):
+    """What a fresh process makes of the jobs."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts"), "PYTHONHASHSEED": "77"} | environment
+    command = [sys.executable, str(WORKER), str(jobs), *arguments]
+    return json.loads(subprocess.run(command, env=variables, check=True, capture_output=True).stdout)
+
+
+def test_another_process_with_two_threads_writes_the_same_bytes(written):
+    """It also decodes them first, and the checksum of the reconstruction is verified there."""
+    jobs, wanted = written
+    threads = {f"{library}_NUM_THREADS": "2" for library in ("OMP", "OPENBLAS", "MKL")}
+    assert elsewhere(jobs, "--encode", **threads) == wanted
+
+
+def test_an_older_processor_decodes_the_same_values(written):
+    """Other kernels of BLAS and numpy round differently: no codec may let that show."""
+    jobs, wanted = written
+    features = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX2 FMA3 F16C AVX"
+    found = elsewhere(jobs, OPENBLAS_CORETYPE="Nehalem", NPY_DISABLE_CPU_FEATURES=features)
+    assert {name: result for name, result in found.items() if result != "decoded"} == {}
+    assert found.keys() == wanted.keys()
 
 
 @pytest.mark.parametrize("arm", NUMERIC)

@@ -1,0 +1,189 @@
+"""A second decoder, from docs/bitstream.md alone: the file, the ANS stream, and the codecs identity and topk.
+
+Slow, plain and free of the library's code, so that both must be right for them to agree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 128:
+            return value, at
+
+
+def number(data):
+    return int.from_bytes(data, "little")
+
+
+def read(data):
+    """-> header, list of (shapes by tensor, bytes by section, checksum)."""
+    packed, raw = number(data[5:9]), number(data[9:13])
+    assert data[:4] == b"LMFC" and data[4] == 1 and zlib.crc32(data[: 13 + packed]) == number(data[13 + packed :][:4])
+    text = zlib.decompress(data[13 : 13 + packed])
+    assert len(text) == raw and data[-4:] == b"CFML"
+    header, end = json.loads(text), len(data) - 24
+    offset, length, count = (
+        number(data[end : end + 8]),
+        number(data[end + 8 : end + 12]),
+        number(data[end + 12 : end + 16]),
+    )
+    assert offset + length == end and zlib.crc32(data[offset : end + 16]) == number(data[end + 16 : end + 20])
+    packets, start, at = [], 17 + packed, offset
+    for i in range(count):
+        size, at = varint(data, at)
+        packets.append(packet(header, i, data[start : start + size]))
+        start += size
+    assert start == offset and at == end
+    return header, packets
+
+
+def packet(header, index, data):
+    assert zlib.crc32(data[:-4], index) == number(data[-4:])
+    equal, at = varint(data, 0)
+    ragged = sum(None in t["shape"] for t in header["tensors"])
+    lengths = []
+    for _ in range(min(ragged, 1) if equal else ragged):
+        value, at = varint(data, at)
+        lengths.append(value)
+    lengths = iter(lengths * ragged if equal else lengths)
+    sizes = []
+    for _ in header["sections"]:
+        value, at = varint(data, at)
+        sizes.append(value)
+    shapes = {}
+    for tensor in header["tensors"]:
+        length = next(lengths) if None in tensor["shape"] else None
+        shapes[tensor["name"]] = [length if n is None else n for n in tensor["shape"]]
+    sections = {}
+    for name, size in zip(header["sections"], sizes, strict=True):
+        sections[name], at = data[at : at + size], at + size
+    assert at == len(data) - 8
+    return shapes, sections, number(data[-8:-4])
+
+
+class Ans:
+    def __init__(self, data):
+        padded = data + bytes(-len(data) % 4)
+        self.words = [number(padded[i : i + 4]) for i in range(0, len(padded), 4)]
+        self.state = self.words.pop() if self.words else 0
+        if self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def symbol(self, bounds):
+        q = self.state % 2**24
+        s = max(i for i in range(len(bounds) - 1) if bounds[i] <= q)
+        self.state = (self.state >> 24) * (bounds[s + 1] - bounds[s]) + q - bounds[s]
+        if self.state < 2**32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+        return s
+
+    def uniform(self, size):
+        if size == 1:
+            return 0
+        if size <= 2**16:
+            part = 2**24 // size
+            s = min(self.state % 2**24 // part, size - 1)
+            return self.symbol_between(s * part, (s + 1) * part if s < size - 1 else 2**24, s)
+        low = self.uniform(2**16)
+        return low | self.uniform(size >> 16) << 16
+
+    def symbol_between(self, low, high, s):
+        self.state = (self.state >> 24) * (high - low) + self.state % 2**24 - low
+        if self.state < 2**32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+        return s
+
+    def done(self):
+        return (self.state == 0 and not self.words) or (self.state == 2**24 and not self.words)
+
+
+def bounds(frequencies):
+    n, total, out, seen = len(frequencies), sum(frequencies), [], 0
+    for s, f in enumerate(frequencies):
+        out.append(math.floor(seen * ((2**24 - n) / total)) + s)
+        seen += f
+    return [*out, 2**24]
+
+
+def laplace(t):
+    """Bounds and reach of a table of the bank."""
+    sigma, tails = 2 ** ((t - 16) / 4), [1.0]
+    while tails[-1] > 2**-15 or len(tails) < 3:
+        tails.append(math.exp(-(len(tails) - 0.5) * math.sqrt(2) / sigma))
+    reach = len(tails) - 2
+    inner = [tails[abs(v)] - tails[abs(v) + 1] for v in range(-reach, reach + 1)]
+    inner = [p if v == 0 else p / 2 for v, p in zip(range(-reach, reach + 1), inner, strict=True)]
+    escape = max(tails[-1], 2**-14)
+    shares = [p * (1 - escape) / sum(inner) for p in inner] + [escape]
+    return bounds([max(1, round(p * 2**20)) for p in shares]), reach
+
+
+def integers(ans, count):
+    table = bounds([max(1, round(0.75**k * 2**18)) for k in range(32)])
+    classes, out = [ans.symbol(table) for _ in range(count)], [0] * count
+    for k in sorted(set(classes) - {0}):
+        for i in range(count):
+            if classes[i] == k:
+                out[i] = 2**k + ans.uniform(2**k) - 1
+    return out
+
+
+def grouped(ans, count, index):
+    """One row."""
+    low = max(0, (index - 40) // 4 + 1)
+    below = [ans.uniform(2**low) for _ in range(count)] if low else [0] * count
+    table, reach = laplace(index - 4 * low)
+    values = [ans.symbol(table) - reach for _ in range(count)]
+    escaped = [i for i in range(count) if values[i] > reach]
+    for i, z in zip(escaped, integers(ans, len(escaped)), strict=True):
+        values[i] = (z // 2 + reach + 1) * (-1 if z % 2 else 1)
+    return [v * 2**low + b - 2 ** (low - 1) if low else v for v, b in zip(values, below, strict=True)]
+
+
+def indices(ans, count):
+    middle, index = ans.uniform(256), ans.uniform(40)
+    return [min(max(d + middle, 0), 143) for d in grouped(ans, count, index)]
+
+
+def mask(ans, rows, count):
+    levels = [min(level, 64) for level in indices(ans, rows)]
+    out = [[0] * count for _ in range(rows)]
+    for level in sorted(set(levels)):
+        p = min(max(round(2**20 / (1 + 2 ** (-(level - 32) / 2))), 1), 2**20 - 1)
+        for row in range(rows):
+            if levels[row] == level:
+                out[row] = [ans.symbol(bounds([2**20 - p, p])) for _ in range(count)]
+    return out
+
+
+def topk(data, channels, count, step):
+    """(channels, positions) lists of float."""
+    import struct
+
+    ans = Ans(data)
+    (rms,) = struct.unpack("<f", struct.pack("<I", ans.uniform(2**16) << 16))
+    step *= rms
+    step *= 2.0 ** ans.uniform(256)
+    kept = mask(ans, channels, count)
+    where = [(c, i) for c in range(channels) for i in range(count) if kept[c][i]]
+    negative = [ans.uniform(2) for _ in where]
+    (least,) = integers(ans, 1)
+    index, excess = indices(ans, channels), {}
+    for t in sorted({index[c] for c, _ in where}):
+        members = [at for at in where if index[at[0]] == t]
+        excess |= dict(zip(members, grouped(ans, len(members), t), strict=True))
+    assert ans.done()
+    out = [[0.0] * count for _ in range(channels)]
+    for (c, i), sign in zip(where, negative, strict=True):
+        f = excess[c, i]
+        size = least + (2 * f if f >= 0 else -2 * f - 1)
+        out[c][i] = (-size if sign else size) * step
+    return out

@@ -27,6 +27,7 @@ class Codec(interfaces.Codec):
     step: the knob, in units of the calibrated root mean square of all tensors in that metric.
     metric: "fisher" weighs errors by their effect on the tail's last feature, if sensitivities are given to
         `fit_with`; "none" by the reciprocal mean square of each tensor.
+    contexts: tables follow what is decoded already; False is the fast mode.
     predict, blocks, edges: switch off prediction, the DCT, and means and weights of the first and last positions.
     """
 
@@ -40,6 +41,7 @@ class Codec(interfaces.Codec):
     predict: bool = True
     blocks: bool = True
     edges: bool = True
+    contexts: bool = True
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.step <= 1e3:
@@ -84,11 +86,12 @@ class Codec(interfaces.Codec):
         if weights is None:
             own.metric = metric / (own.power() or 1.0)
         elif self.edges:
-            own.weights = np.clip(np.sqrt(np.concatenate([weights[0][: own.first], weights[1][: profile.LAST]])), _QUIETEST, _LOUDEST)
+            ends = np.concatenate([weights[0][: own.first], weights[1][: profile.LAST]])
+            own.weights = np.clip(np.sqrt(ends), _QUIETEST, _LOUDEST)
         return own
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        return Coder(self.step, specs, assets, self.predict)
+        return Coder(self.step, specs, assets, self.contexts)
 
 
 def _alike(a: profile.Calibration, b: profile.Calibration) -> bool:

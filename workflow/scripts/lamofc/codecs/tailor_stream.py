@@ -15,6 +15,7 @@ from lamofc.transforms import positions, prediction, profile, rows, vectors
 
 _RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
 _SUSPICIOUS = 6.0  # bits per entry from which the plain way is tried too
+_KEPT = 16  # sample sizes whose tables are kept
 _LARGEST = float(np.finfo(np.float32).max)
 _PARTS = ("mean", "first", "predict", "synthesis", "scale", "block", "levels", "first_levels", "weights")
 
@@ -25,7 +26,7 @@ class Profile:
     def __init__(self, assets: Assets, spec: TensorSpec, step: float) -> None:
         missing = [p for p in _PARTS if f"{spec.name}/{p}" not in assets]
         if missing:
-            raise ConfigError(f"no asset {spec.name}/{missing[0]}: fit the codec on calibration features of {spec.name}")
+            raise ConfigError(f"no asset {spec.name}/{missing[0]}: fit the codec on calibration features")
         found = {p: assets[f"{spec.name}/{p}"] for p in _PARTS}
         size = vectors.dimension(spec)
         if found["synthesis"].shape != (size, size):
@@ -39,31 +40,42 @@ class Profile:
         self.tables = profile.tables(found["levels"], step)
         self.first_tables = profile.tables(found["first_levels"], step)
         self.weights = found["weights"]
-        self.plain_step = step * float(np.sqrt(np.square(self.synthesis, dtype=np.float64).sum() / max(size, 1))) or step
+        self._frames: dict[int, Frame] = {}
+        self.plain_step = step * float(np.sqrt(np.square(exact).sum() / max(size, 1))) or step
 
-    def layout(self, count: int) -> positions.Layout:
-        return positions.Layout(count, self.first.shape[1], self.block)
+    def at(self, count: int) -> Frame:
+        """What the profile says of a sample of `count` vectors; kept for the next sample of that size."""
+        frame = self._frames.get(count)
+        if frame is None:
+            if len(self._frames) >= _KEPT:
+                self._frames.clear()
+            frame = self._frames[count] = Frame(self, count)
+        return frame
 
-    def means(self, count: int) -> np.ndarray:
-        return profile.spread(self.mean, self.first, count)
 
-    def gains(self, count: int) -> np.ndarray:
-        return profile.column_weights(self.weights, self.first.shape[1], count)
+class Frame:
+    """A profile spread over the vectors of one sample."""
 
-    def known(self, layout: positions.Layout) -> np.ndarray:
-        """Bank index of every coefficient, (dimension, count)."""
-        body = self.tables[:, layout.frequencies()]
-        return np.concatenate([self.first_tables[:, : layout.count - layout.body], body], 1)
+    def __init__(self, own: Profile, count: int) -> None:
+        first = own.first.shape[1]
+        self.layout = positions.Layout(count, first, own.block)
+        self.means = profile.spread(own.mean, own.first, count)
+        self.gains = profile.column_weights(own.weights, first, count)
+        body = own.tables[:, self.layout.frequencies()]
+        self.known = np.concatenate([own.first_tables[:, : count - self.layout.body], body], 1)
+        self.near = (first, *own.block)
 
 
 class Coder:
     """One section per tensor; tensors are coded in the order of prediction."""
 
-    def __init__(self, step: float, specs: Sequence[TensorSpec], assets: Assets, predict: bool) -> None:
+    def __init__(self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool) -> None:
         self.specs = prediction.order(specs)
         self.sections = [s.name for s in self.specs]
+        self.contexts = contexts
         self.profiles = {s.name: Profile(assets, s, step) for s in specs}
         self.sources = {s.name: self._sources(s) for s in specs}
+        self.needed = {name for names in self.sources.values() for name in names}
 
     def _sources(self, spec: TensorSpec) -> list[str]:
         """Tensors that the profile predicts from: the assets tell whether it does."""
@@ -72,7 +84,7 @@ class Coder:
         names = prediction.sources(spec, self.specs)
         wanted = sum(vectors.dimension(s) for s in self.specs if s.name in names)
         if wanted != self.profiles[spec.name].predict.shape[1]:
-            raise ConfigError(f"assets of {spec.name} predict from {self.profiles[spec.name].predict.shape[1]} entries, not {wanted}")
+            raise ConfigError(f"assets of {spec.name} do not predict from {wanted} entries: fit the codec again")
         return names
 
     def encode(self, sample: Sample) -> list[bytes]:
@@ -92,24 +104,17 @@ class Coder:
 
     def _encode(self, array: np.ndarray, spec: TensorSpec, centred: dict[str, np.ndarray]) -> bytes:
         own, found, encoder = self.profiles[spec.name], vectors.to_vectors(array, spec), Encoder()
-        count = found.shape[1]
-        layout, foretold = own.layout(count), self._foretold(spec, count, centred)
-        with np.errstate(over="ignore", invalid="ignore"):
-            residual = found - own.means(count)
-            if foretold is not None:
-                residual -= foretold
-            scaled = layout.transform((own.analysis @ residual) * own.gains(count)) / own.step
-            fits = np.abs(scaled).max(initial=0) < _RANGE
-        if fits:
-            symbols = np.rint(scaled).astype(np.int32)
+        frame, foretold = own.at(found.shape[1]), self._foretold(spec, found.shape[1], centred)
+        symbols = _quantise(found, own, frame, foretold)
+        if symbols is not None:
             encoder.put_uniform(0, 2)
-            coefficients.put(encoder, symbols, own.known(layout))
+            coefficients.put(encoder, symbols, frame.known, frame.near, self.contexts)
             data = encoder.bytes()
-            if 8 * len(data) < _SUSPICIOUS * array.size or len(data) <= len(plain := self._plain(array, own)):
-                centred[spec.name] = self._restore(symbols, own, layout, foretold)
+            if 8 * len(data) < _SUSPICIOUS * array.size or len(data) <= len(self._plain(array, own)):
+                if spec.name in self.needed:
+                    centred[spec.name] = _restore(symbols, own, frame, foretold)
                 return data
-        else:
-            plain = self._plain(array, own)
+        plain = self._plain(array, own)
         centred[spec.name] = self._centred(self._decode_plain(plain, own, array.shape), own)
         return plain
 
@@ -121,24 +126,16 @@ class Coder:
             array = self._decode_plain(data, own, shape)
             centred[spec.name] = self._centred(array, own)
             return array
-        count = vectors.count(shape, spec)
-        layout = own.layout(count)
-        symbols = coefficients.take(decoder, own.known(layout))
+        frame = own.at(vectors.count(shape, spec))
+        symbols = coefficients.take(decoder, frame.known, frame.near, self.contexts)
         decoder.close()
-        centred[spec.name] = self._restore(symbols, own, layout, self._foretold(spec, count, centred))
-        return vectors.from_vectors(centred[spec.name] + own.means(count), spec, shape)
-
-    def _restore(
-        self, symbols: np.ndarray, own: Profile, layout: positions.Layout, foretold: np.ndarray | None
-    ) -> np.ndarray:
-        """Symbols -> vectors without their mean; the encoder runs it too, on the same shapes, for equal floats."""
-        values = layout.transform(uniform.dequantise(symbols, own.step), inverse=True) / own.gains(layout.count)
-        residual = own.synthesis @ values
-        return residual if foretold is None else residual + foretold
+        found = _restore(symbols, own, frame, self._foretold(spec, frame.layout.count, centred))
+        centred[spec.name] = found
+        return vectors.from_vectors(found + frame.means, spec, shape)
 
     def _centred(self, array: np.ndarray, own: Profile) -> np.ndarray:
         found = np.clip(vectors.to_vectors(array, own.spec), -1e30, 1e30)
-        return found - own.means(found.shape[1])
+        return found - own.at(found.shape[1]).means
 
     def _plain(self, array: np.ndarray, own: Profile) -> bytes:
         """The tensor without its profile, at a step of equal mean error."""
@@ -157,3 +154,23 @@ class Coder:
         decoder.close()
         values = uniform.dequantise(symbols, step)
         return rows.from_rows(np.clip(values, -_LARGEST, _LARGEST), own.spec, shape)
+
+
+def _quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray | None:
+    """Vectors -> symbols (dimension, count) int32; None where they are too large for the profile's step."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = found - frame.means
+        if foretold is not None:
+            residual -= foretold
+        scaled = frame.layout.transform((own.analysis @ residual) * (frame.gains / own.step))
+        if not max(scaled.max(initial=0), -scaled.min(initial=0)) < _RANGE:
+            return None
+    return np.rint(scaled, out=scaled).astype(np.int32)
+
+
+def _restore(symbols: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:
+    """Symbols -> vectors without their mean. The encoder runs it too, on the same shapes, for the same floats."""
+    used = np.flatnonzero(symbols.any(1))
+    values = uniform.dequantise(symbols[used], own.step)
+    residual = own.synthesis[:, used] @ (frame.layout.transform(values, inverse=True) / frame.gains)
+    return residual if foretold is None else residual + foretold

@@ -60,7 +60,7 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
 def _plan(tables: np.ndarray, family: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Order that brings equal tables together, and in that order: table, raw low bits, reach."""
     base, low = bank.split(np.asarray(tables, np.int32))
-    order = np.argsort(base, kind="stable")
+    order = np.argsort(base.astype(np.uint8), kind="stable")  # bytes are sorted by radix
     return order, base[order], low[order], bank.reach(family)[base[order]]
 
 

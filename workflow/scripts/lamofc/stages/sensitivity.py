@@ -56,7 +56,9 @@ def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> l
     found = []
     for _ in range(PROJECTIONS):
         projection = torch.randn(feature.shape, generator=generator)
-        gradients = torch.autograd.grad(feature, list(received.values()), projection, retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(
+            feature, list(received.values()), projection, retain_graph=True, allow_unused=True
+        )
         pairs = zip(received.items(), gradients, strict=True)
         found.append({k: (torch.zeros_like(x) if g is None else g)[0].numpy() for (k, x), g in pairs})
     return found
@@ -82,5 +84,8 @@ class _Sum:
     def arrays(self) -> dict[str, np.ndarray]:
         mean = self.outer / max(1, self.count)
         level = max(float(np.trace(mean)), 1e-300)
-        edges = {f"{self.spec.name}/{k}": (s / np.maximum(n, 1) / level).astype(np.float32) for k, (s, n) in self.edges.items()}
+        edges = {
+            f"{self.spec.name}/{k}": (s / np.maximum(n, 1) / level).astype(np.float32)
+            for k, (s, n) in self.edges.items()
+        }
         return {self.spec.name: mean.astype(np.float32), **edges}

@@ -31,7 +31,11 @@ def sources(spec: TensorSpec, specs: Sequence[TensorSpec]) -> list[str]:
     last = max((s.layer for s in earlier), default=None)
     kinds = ("tokens",) if spec.kind == "tokens" and not here else ("key", "value")
     before = [s for s in earlier if s.layer == last and s.kind in kinds]
-    return [s.name for s in order([*before, *here]) if (s.attributes.get("grid") is None) == (spec.attributes.get("grid") is None)]
+    return [
+        s.name
+        for s in order([*before, *here])
+        if (s.attributes.get("grid") is None) == (spec.attributes.get("grid") is None)
+    ]
 
 
 def regression(targets: np.ndarray, inputs: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -53,7 +53,9 @@ class Calibration:
         self.usual = reference.is_usual(body)
         usual = body[:, self.usual]
         self.mean = usual.mean(1, dtype=np.float64) if usual.size else np.zeros(len(body))
-        self.firsts = np.stack([self._first_mean(p) for p in range(self.first)]) if self.first else np.zeros((0, len(body)))
+        self.firsts = (
+            np.stack([self._first_mean(p) for p in range(self.first)]) if self.first else np.zeros((0, len(body)))
+        )
         self.centred = [s - self.means(s.shape[1]) for s in self.samples]
 
     def _first_mean(self, position: int) -> np.ndarray:
@@ -131,11 +133,13 @@ def _noise(inputs: Sequence[Calibration]) -> np.ndarray:
     return out
 
 
-def _choose_block(own: Calibration, components: Sequence[np.ndarray], blocks: bool) -> tuple[tuple[int, int], np.ndarray]:
+def _choose_block(
+    own: Calibration, components: Sequence[np.ndarray], blocks: bool
+) -> tuple[tuple[int, int], np.ndarray]:
     best = None
     for block in positions.candidates(own.spec) if blocks else [(1, 1)]:
         found = _scales(own, components, block)
-        bits = float(np.log2(1 + (found / TYPICAL_STEP) ** 2 * 2).sum())
+        bits = float(np.log2(1 + (found / TYPICAL_STEP) ** 2 * 2).sum()) / found.shape[1]
         if best is None or bits < _WORTH * best[0]:
             best = bits, block, found
     return best[1], best[2]

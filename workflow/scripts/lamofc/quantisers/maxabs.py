@@ -48,6 +48,11 @@ def scales(vectors: np.ndarray) -> tuple[np.ndarray, bytes]:
     return coded.astype(np.float32), coded.tobytes()
 
 
+def write(scales: np.ndarray) -> bytes:
+    """Scales that `scales` returned -> two bytes for each."""
+    return scales.astype(BFLOAT16).tobytes()
+
+
 def read(data: bytes, count: int) -> np.ndarray:
     """Inverse of `scales` -> (count,) float32; BitstreamError unless all are positive and finite."""
     if len(data) != 2 * count:

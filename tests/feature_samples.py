@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+import pytest
+import yaml
 
+from lamofc import codecs
 from lamofc.dtypes import from_float32, numpy_dtype
 from lamofc.interfaces import NATIVE_DTYPES, Sample, TensorSpec
+from lamofc.networks import files as networks
 
 ROPE = {"rope_theta": 1e4}
 SHAPES = {
@@ -46,6 +51,25 @@ def to_json(s: TensorSpec) -> dict:
 
 def from_json(values: dict) -> TensorSpec:
     return TensorSpec(**values)
+
+
+def network_of(arm: dict) -> str | None:
+    """Row of config/networks.yaml that a row of config/codecs.yaml runs."""
+    codec = codecs.load(arm["codec"])
+    if not getattr(codec, "network_field", None):
+        return None
+    return getattr(codecs.build(arm["codec"], arm.get("parameters", {})), codec.network_field)
+
+
+def network_arrays(arm: dict, root: Path) -> dict[str, np.ndarray]:
+    """Arrays of the network that ships for a row; none for rows without one. Skips the test where none ships."""
+    name = network_of(arm)
+    if name is None:
+        return {}
+    row = yaml.safe_load((root / "config/networks.yaml").read_text())[name]
+    if "sha256" not in row:
+        pytest.skip(f"network {name} does not ship")
+    return {networks.PREFIX + k: v for k, v in networks.read(networks.shipped(name, row, root)).items()}
 
 
 def mixed(kinds: frozenset[str], layers: int = 2) -> list[TensorSpec]:

@@ -30,7 +30,7 @@ WORKER = Path(__file__).parent / "decode_elsewhere.py"
 
 def learned(arm):
     """Whether a row runs a network: such rows are slow and take a reduced set here."""
-    return bool(getattr(codecs.load(ARMS[arm]["codec"]), "network_field", None))
+    return bool(feature_samples.network_of(ARMS[arm]))
 
 
 def kinds(arm):
@@ -38,6 +38,7 @@ def kinds(arm):
 
 
 NUMERIC = [arm for arm in ARMS if not learned(arm)]
+LEARNED = [arm for arm in ARMS if learned(arm)]
 PAIRS = [(arm, kind) for arm in NUMERIC for kind in kinds(arm)]
 
 
@@ -49,10 +50,15 @@ def _fitted(arm, specs_json):
 
 
 def assets(arm, specs):
-    entry = ARMS[arm]
-    if not codecs.needs_fit(entry):
-        return {}
-    return _fitted(arm, json.dumps([feature_samples.to_json(s) for s in specs]))
+    fitted = {}
+    if codecs.needs_fit(ARMS[arm]):
+        fitted = _fitted(arm, json.dumps([feature_samples.to_json(s) for s in specs]))
+    return fitted | _network(arm)
+
+
+@functools.cache
+def _network(arm):
+    return feature_samples.network_arrays(ARMS[arm], ROOT)
 
 
 def coders(arm, specs, points=(0, -1)):
@@ -67,6 +73,11 @@ def whole(arm):
     """Specs of a stream as this row may meet it: its kinds, and all others if it has a fallback."""
     own = frozenset(kinds(arm))
     return feature_samples.mixed(own | frozenset(KINDS) if "fallback" in ARMS[arm] else own)
+
+
+def few(arm):
+    """A stream for a network: three tensors of three dtypes."""
+    return feature_samples.mixed(frozenset(kinds(arm)[:4]) & {"key", "latent", "embedding", "tokens", "conv"}, layers=1)
 
 
 def check(coder, sample, specs, lossless):
@@ -139,9 +150,7 @@ def test_empty_and_mixed_samples(arm):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_values_that_are_not_finite_are_refused(arm, tmp_path):
-    if learned(arm):
-        pytest.skip("the writer refuses before any codec runs; networks would have to be built first")
-    specs = whole(arm)
+    specs = few(arm) if learned(arm) else whole(arm)
     entry = codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][0])
     for value in (np.nan, np.inf, -np.inf):
         sample = feature_samples.gaussian(specs, 5, 0)
@@ -214,3 +223,18 @@ def test_threads_share_a_coder(arm):
     alone = [coder.encode(s) for s in samples]
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(coder.encode, samples)) == alone
+
+
+@pytest.mark.parametrize("arm", LEARNED)
+def test_learned_rows(arm):
+    """The reduced set: sizes, extremes of one tensor, rate at both ends of the ladder."""
+    specs, sizes = few(arm), []
+    for coder in coders(arm, specs):
+        for length in (0, 1, 13):
+            sections, _ = check(coder, feature_samples.gaussian(specs, length, 9), specs, False)
+        sizes.append(sum(map(len, sections)))
+    assert sizes[-1] < sizes[0]
+    one = [feature_samples.spec(kinds(arm)[-1], "float16")]
+    (coder,) = coders(arm, one, points=(0,))
+    for array in feature_samples.extremes(one[0].resolve(13), "float16").values():
+        check(coder, {one[0].name: array}, one, False)

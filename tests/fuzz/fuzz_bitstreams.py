@@ -55,12 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     arms = yaml.safe_load(options.config.read_text())
     wanted = list(arms) if options.codec == "all" else options.codec.split(",")
     print("codec\tfiles\trefused\tequal\tfindings\tfiles/s\tslowest s", flush=True)
-    found = [_campaign(name, arms[name], options) for name in wanted if not _needs_network(arms[name])]
+    found = [_campaign(name, arms[name], options) for name in wanted]
     return int(any(found))
-
-
-def _needs_network(arm: dict) -> bool:
-    return bool(getattr(codecs.load(arm["codec"]), "network_field", None))
 
 
 def _campaign(name: str, arm: dict, options: argparse.Namespace) -> int:
@@ -150,6 +146,7 @@ def corpus(arm: dict, path: Path) -> tuple[dict, list[bytes]]:
     ladder, files = arm["ladder"], []
     samples = [feature_samples.gaussian(specs, n, 100 + n) for n in (31, 40, 7)]
     assets = codecs.fit(codecs.at_point(arm, ladder[0]), specs, samples) if codecs.needs_fit(arm) else {}
+    assets |= feature_samples.network_arrays(arm, ROOT)
     for point in {json.dumps(p): p for p in (ladder[0], ladder[len(ladder) // 2], ladder[-1])}.values():
         for length in (9, 1):
             with BitstreamWriter(path, codecs.at_point(arm, point), specs, assets, {}) as writer:

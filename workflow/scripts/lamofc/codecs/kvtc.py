@@ -19,6 +19,7 @@ from lamofc.errors import BitstreamError, ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import reference, uniform
 from lamofc.transforms import klt, vectors
+from lamofc.transforms.snap import snap
 
 _PROFILE, _PLAIN = b"\1", b"\0"
 _RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
@@ -61,8 +62,10 @@ class Codec(interfaces.Codec):
                 rms = reference.typical_rms(centred)
                 projected = components.T.astype(np.float32) @ centred
                 sigma = np.sqrt(2) * np.abs(projected).mean(1) if usual.size else np.ones(len(usual))
-                out |= {f"{name}/components": components, f"{name}/mean": mean.astype(np.float32),
-                        f"{name}/rms": np.array([rms], np.float32), f"{name}/levels": scales.levels(sigma, rms)}  # fmt: skip
+                out[f"{name}/components"] = components
+                out[f"{name}/mean"] = mean.astype(np.float32)
+                out[f"{name}/rms"] = np.array([rms], np.float32)
+                out[f"{name}/levels"] = scales.levels(sigma, rms)
         return out
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
@@ -116,7 +119,8 @@ class Coder(PerTensorCoder):
         symbols = adaptive.take(decoder, vectors.dimension(spec), coded.size, profile.tables)
         decoder.close()
         found = np.zeros((vectors.dimension(spec), count), np.float32)
-        found[:, coded] = profile.components @ uniform.dequantise(symbols, profile.step) + profile.mean
+        values = profile.components.astype(np.float64) @ (symbols * profile.step)
+        found[:, coded] = snap(values + profile.mean, profile.step)
         array = vectors.from_vectors(found, spec, shape)
         if exact.size:
             _place(array, data[1 : 1 + size], exact, spec)

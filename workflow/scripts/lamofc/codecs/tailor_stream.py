@@ -12,6 +12,7 @@ from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import uniform
 from lamofc.transforms import positions, prediction, profile, rows, vectors
+from lamofc.transforms.snap import snap
 
 _RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
 _SUSPICIOUS = 6.0  # bits per entry from which the plain way is tried too
@@ -33,9 +34,9 @@ class Profile:
             raise ConfigError(f"assets of {spec.name} are for {found['synthesis'].shape[0]} entries, not {size}")
         self.spec, self.step = spec, np.float32(step)
         self.mean, self.first = found["mean"], found["first"].T
-        self.predict = found["predict"].astype(np.float32)
-        exact = found["synthesis"].astype(np.float64) * float(found["scale"][0])
-        self.synthesis, self.analysis = exact.astype(np.float32), np.linalg.inv(exact).astype(np.float32)
+        self.predict = found["predict"].astype(np.float64)
+        self.synthesis = exact = found["synthesis"].astype(np.float64) * float(found["scale"][0])
+        self.analysis = np.linalg.inv(exact).astype(np.float32)
         self.block = (int(found["block"][0]), int(found["block"][1]))
         self.tables = profile.tables(found["levels"], step)
         self.first_tables = profile.tables(found["first_levels"], step)
@@ -169,8 +170,8 @@ def _quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarra
 
 
 def _restore(symbols: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:
-    """Symbols -> vectors without their mean. The encoder runs it too, on the same shapes, for the same floats."""
+    """Symbols -> vectors without their mean, float32. The encoder runs it too; snapped, so that every machine agrees."""
     used = np.flatnonzero(symbols.any(1))
-    values = uniform.dequantise(symbols[used], own.step)
+    values = symbols[used] * np.float64(own.step)
     residual = own.synthesis[:, used] @ (frame.layout.transform(values, inverse=True) / frame.gains)
-    return residual if foretold is None else residual + foretold
+    return snap(residual if foretold is None else residual + foretold, own.plain_step)

@@ -109,12 +109,19 @@ def fit(own: Calibration, inputs: Sequence[Calibration], name: str, blocks: bool
     synthesis, scale = _stored(klt.weighted(covariance, own.metric)[1])
     analysis = np.linalg.inv(synthesis.astype(np.float64) * scale).astype(np.float32)
     components = [column_weights(own.weights, own.first, r.shape[1]) * (analysis @ r) for r in residual]
-    block, found = _choose_block(own, components, blocks)
-    return {f"{name}/{k}": v for k, v in {
-        "mean": own.mean.astype(np.float32), "first": own.firsts.astype(np.float32), "predict": predict,
-        "synthesis": synthesis, "scale": np.array([scale], np.float32), "block": np.array(block, np.uint8), "levels": levels(found),
-        "first_levels": levels(_first_scales(own, components)), "weights": own.weights.astype(np.float32),
-    }.items()}  # fmt: skip
+    block, spreads = _choose_block(own, components, blocks)
+    found = {
+        "mean": own.mean.astype(np.float32),
+        "first": own.firsts.astype(np.float32),
+        "predict": predict,
+        "synthesis": synthesis,
+        "scale": np.array([scale], np.float32),
+        "block": np.array(block, np.uint8),
+        "levels": levels(spreads),
+        "first_levels": levels(_first_scales(own, components)),
+        "weights": own.weights.astype(np.float32),
+    }
+    return {f"{name}/{part}": array for part, array in found.items()}
 
 
 def _stored(synthesis: np.ndarray) -> tuple[np.ndarray, float]:

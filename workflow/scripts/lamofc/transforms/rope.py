@@ -27,7 +27,8 @@ def _rotate(keys: np.ndarray, theta: float, sign: float) -> np.ndarray:
     angles = _angles(keys.shape[2], half, theta)
     cosine, sine = np.cos(angles).astype(np.float32), np.float32(sign) * np.sin(angles).astype(np.float32)
     first, second = keys[:, :half], keys[:, half:]
-    return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the largest: codecs look for infinities later
+        return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=1)
 
 
 def _angles(tokens: int, half: int, theta: float) -> np.ndarray:

@@ -6,7 +6,7 @@ model: the states of one channel, since thousands of channels allow no transform
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -58,11 +58,6 @@ def gather(specs: Sequence[TensorSpec], samples: Iterable[Sample], limit: int = 
         for spec in specs:
             found[spec.name].append(to_vectors(sample[spec.name], spec))
     return {name: _thinned(np.concatenate(parts, 1), limit) for name, parts in found.items()}
-
-
-def first_positions(lengths: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Lengths of each tensor's samples -> position of every vector in its sample."""
-    return {name: np.concatenate([np.arange(n) for n in found]) for name, found in lengths.items()}
 
 
 def _thinned(matrix: np.ndarray, limit: int) -> np.ndarray:

@@ -80,7 +80,7 @@ class _Profile:
             parts = [assets[f"{spec.name}/{part}"] for part in ("components", "mean", "rms", "levels")]
         except KeyError as error:
             raise ConfigError(f"no asset {error}: fit the codec on calibration features of {spec.name}") from None
-        self.components = parts[0].astype(np.float32)
+        self.components, self.synthesis = parts[0].astype(np.float32), parts[0].astype(np.float64)
         self.mean, self.step = parts[1][:, None], float(parts[2][0]) * step
         self.tables = scales.tables(parts[3], step)
         size = vectors.dimension(spec)
@@ -119,8 +119,8 @@ class Coder(PerTensorCoder):
         symbols = adaptive.take(decoder, vectors.dimension(spec), coded.size, profile.tables)
         decoder.close()
         found = np.zeros((vectors.dimension(spec), count), np.float32)
-        values = profile.components.astype(np.float64) @ (symbols * profile.step)
-        found[:, coded] = snap(values + profile.mean, profile.step)
+        values = profile.synthesis @ (symbols * profile.step) + profile.mean
+        found[:, coded] = snap(values, profile.step)
         array = vectors.from_vectors(found, spec, shape)
         if exact.size:
             _place(array, data[1 : 1 + size], exact, spec)

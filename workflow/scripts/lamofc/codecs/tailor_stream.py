@@ -170,7 +170,7 @@ def _quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarra
 
 
 def _restore(symbols: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:
-    """Symbols -> vectors without their mean, float32. The encoder runs it too; snapped, so that every machine agrees."""
+    """Symbols -> vectors without their mean, float32, equal on every machine. The encoder runs it too."""
     used = np.flatnonzero(symbols.any(1))
     values = symbols[used] * np.float64(own.step)
     residual = own.synthesis[:, used] @ (frame.layout.transform(values, inverse=True) / frame.gains)

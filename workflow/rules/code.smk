@@ -2,6 +2,7 @@
 rule fit:
     input:
         features=f"{RESULTS}/features/{{curve}}",
+        sensitivity=sensitivity_file,
         sources=codec_sources("fit"),
     output:
         f"{RESULTS}/assets/{{curve}}/{{arm}}.safetensors",

@@ -22,9 +22,9 @@ LOGS = f"{RESULTS}/logs"
 READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
 
 # Codecs that run a network need the torch environment; the others must pass without torch.
-LEARNED = [n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")]
-LEARNED_ARMS = "|".join(map(re.escape, LEARNED)) or "none"
-NUMERIC_ARMS = f"(?!({LEARNED_ARMS})$)[a-z0-9][a-z0-9.-]*"
+LEARNED = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")}
+LEARNED_ARMS = "|".join(map(re.escape, sorted(LEARNED))) or "none"
+NUMERIC_ARMS = "|".join(map(re.escape, sorted(set(plan.all_arms) - LEARNED)))
 
 
 wildcard_constraints:
@@ -89,6 +89,11 @@ def fitted_assets(wildcards):
     """What the fit rule made for this codec on this curve, where it has something to fit."""
     fitted = codecs.needs_fit(arm(wildcards))
     return [f"{RESULTS}/assets/{wildcards.curve}/{wildcards.arm}.safetensors"] if fitted else []
+
+
+def sensitivity_file(wildcards):
+    """How sensitive the tail is to each tensor, for the codecs whose calibration takes it."""
+    return [f"{RESULTS}/sensitivity/{wildcards.curve}.safetensors"] if codecs.uses_sensitivity(arm(wildcards)) else []
 
 
 def network_file(wildcards):

@@ -32,7 +32,7 @@ rule evaluate:
 
 rule collect:
     input:
-        scores=expand(f"{RESULTS}/scores/{{curve}}/{{arm}}.json", curve=plan.curves, arm=plan.arms),
+        scores=[f"{RESULTS}/scores/{c}/{a}.json" for c, a in plan.pairs],
         sources=sources("lamofc.stages.collect"),
     output:
         tsv=f"{RESULTS}/scores.tsv",

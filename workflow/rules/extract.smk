@@ -42,3 +42,28 @@ rule extract:
         runtime=60,
     script:
         "../scripts/extract.py"
+
+
+# The tail's gradients on calibration samples; task-agnostic, no labels.
+rule sensitivity:
+    input:
+        model=model_folder,
+        dataset=dataset_folder,
+        readout=readout_file,
+        sources=model_sources("sensitivity"),
+    output:
+        f"{RESULTS}/sensitivity/{{curve}}.safetensors",
+    params:
+        row=row,
+        model_row=model_row,
+    log:
+        f"{LOGS}/sensitivity/{{curve}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    benchmark:
+        f"{RESULTS}/benchmarks/sensitivity/{{curve}}.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    script:
+        "../scripts/sensitivity.py"

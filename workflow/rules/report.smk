@@ -37,6 +37,7 @@ def report_files():
         f"{RESULTS}/scores.tsv",
         *expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["svg", "pdf", "png"]),
         *expand(f"{RESULTS}/tables/{{table}}.{{kind}}", table=TABLES, kind=["tsv", "md", "tex"]),
+        f"{RESULTS}/leaderboard.html",
     ]
 
 
@@ -102,7 +103,7 @@ rule tabulate:
 
 rule bits:
     input:
-        bitstreams=expand(f"{RESULTS}/bitstreams/{{curve}}/{{arm}}", curve=plan.curves, arm=plan.arms),
+        bitstreams=[f"{RESULTS}/bitstreams/{c}/{a}" for c, a in plan.pairs],
         sources=sources("lamofc.results.bits"),
     output:
         f"{RESULTS}/bits.tsv",
@@ -130,3 +131,22 @@ rule inputs:
         curves=plan.curves,
     script:
         "../scripts/measure_inputs.py"
+
+
+rule leaderboard:
+    input:
+        scores=COLLECTED["scores"],
+        rates=COLLECTED["rates"],
+        bits=COLLECTED["bits"],
+        config=config["codecs"],
+        template="workflow/scripts/leaderboard.html",
+        sources=sources("lamofc.results.leaderboard"),
+    output:
+        report(f"{RESULTS}/leaderboard.html", caption="../report/leaderboard.rst", category="Leaderboard"),
+    log:
+        f"{LOGS}/leaderboard.log",
+    localrule: True
+    conda:
+        "../../envs/draw.yaml"
+    script:
+        "../scripts/leaderboard.py"

@@ -13,7 +13,7 @@ with logged(snakemake.log[0]):
         family=params.family,
         weights=Path(files.model),
         dataset=Path(files.dataset),
-        readout=Path(files.readout) if files.readout else None,
+        readout=Path(files.readout[0]) if files.readout else None,
         originals=Path(files.features),
         bitstreams=Path(files.bitstreams),
         decoded=Path(files.decoded),

@@ -4,6 +4,6 @@ from lamofc.stages.extract import extract
 from lamofc.stages.job import logged
 
 files, params = snakemake.input, snakemake.params
-readout = Path(files.readout) if files.readout else None
+readout = Path(files.readout[0]) if files.readout else None
 with logged(snakemake.log[0]):
     extract(params.row, params.model_row, Path(files.model), Path(files.dataset), readout, Path(snakemake.output[0]))

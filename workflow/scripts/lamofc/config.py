@@ -83,6 +83,17 @@ class Plan:
             raise ConfigError(f"config key curves: {missing[0]!r} is no row of {self.config['scenarios']}")
         return {w: self.all_curves[w] for w in wanted}
 
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(curve, arm) to run: every arm on every curve that sends a kind of tensor the arm's codec codes."""
+        kinds = {n: codecs.load(a["codec"]).kinds for n, a in self.arms.items()}
+        return [
+            (curve, arm)
+            for curve, row in self.curves.items()
+            for arm in self.arms
+            if kinds[arm] & set(self.models[row["model"]]["kinds"])
+        ]
+
     def _limited(self, row: dict[str, Any]) -> dict[str, Any]:
         limit = self.config["limit"]
         capped = {"n": limit.get("test"), "n_calibration": limit.get("calibration")}

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lamofc import models, tasks
 from lamofc.dtypes import bits_of
+from lamofc.errors import ConfigError
 from lamofc.interfaces import Example, Model, Task
 from lamofc.jsonio import dumps, write_json, write_lines
 from lamofc.stages import latency
@@ -27,6 +28,9 @@ def extract(
 ) -> None:
     """Write <out>/{calibration,test}.zarr, test.jsonl and latency.json for one row of config/scenarios.tsv."""
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
+    kinds = sorted({s.kind for s in model.specs})
+    if kinds != sorted(model_row["kinds"]):
+        raise ConfigError(f"config/models.yaml, row {row['model']}: kinds must be {kinds}, those of the split's tensors")
     task = tasks.build(row["task"], dataset, weights)
     with whole_directory(out) as folder:
         _write_part(folder, "calibration", model, task, row["n_calibration"], reference=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lamofc import statistics, tasks
 from lamofc.jsonio import write_json
@@ -13,10 +14,10 @@ from lamofc.stages.collect import collect
 CURVES = [
     ("CVU", "stamps-cls", "dinov2-s", "block8", "classification", 98.0, 100 / 12),
     ("CVU", "composites-seg", "dinov2-s", "block8", "segmentation", 71.0, None),
-    ("CVU", "composites-seg", "dinov2-s", "blocks2-5-8-11", "segmentation", 78.0, None),
     ("CLU", "capitals", "smollm2-135m", "layer4", "choice", 84.0, 25.0),
-    ("CLU", "continuation", "smollm2-135m", "layer4", "choice", 61.0, 25.0),
     ("CAU", "speech-clean", "whisper-tiny-en", "encoder", "asr", 9.0, None),
+    ("CVU", "composites-seg", "dinov2-s", "blocks2-5-8-11", "segmentation", 78.0, None),
+    ("CLU", "continuation", "smollm2-135m", "layer4", "choice", 61.0, 25.0),
     ("CAU", "speech-noisy", "whisper-tiny-en", "encoder", "asr", 21.0, None),
 ]
 CODECS = {
@@ -107,3 +108,20 @@ def _interval(score: object, found: dict[str, np.ndarray]) -> tuple[float, float
     chosen = statistics.resample(len(next(iter(found.values()))), resamples=200)
     low, high = np.quantile(score(None, {k: v[chosen] for k, v in found.items()}), [0.025, 0.975])
     return float(low), float(high)
+
+
+def beside(folder: Path, scores: Path) -> dict[str, Path]:
+    """Write bits.tsv and inputs.tsv that fit a made-up run."""
+    table = pd.read_csv(scores, sep="\t", dtype={"point": str})
+    parts = {"tokens": 0.6, "key": 0.3, "side information": 0.08, "framing": 0.02}
+    bits = [
+        {"curve": r.curve, "codec": r.codec, "point": r.point, "part": part, "bytes": int(share * r.bytes)}
+        for r in table.itertuples()
+        for part, share in parts.items()
+    ]
+    curves = table.drop_duplicates("curve")
+    inputs = curves[["curve", "n"]].assign(form="FLAC", bytes=curves.n * 60000, encode_seconds=curves.n * 0.01)
+    paths = {"bits": folder / "bits.tsv", "inputs": folder / "inputs.tsv"}
+    for frame, path in zip((pd.DataFrame(bits), inputs), paths.values(), strict=True):
+        frame.to_csv(path, sep="\t", index=False)
+    return paths

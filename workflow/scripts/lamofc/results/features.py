@@ -64,7 +64,7 @@ def energies(values: np.ndarray) -> np.ndarray:
 def spectrum(values: np.ndarray) -> np.ndarray:
     """Eigenvalues of the channels' covariance, falling, summing to 1."""
     centred = values - values.mean(0, dtype=np.float64)
-    found = np.linalg.svd(centred.astype(np.float32), compute_uv=False).astype(np.float64) ** 2
+    found = np.maximum(np.linalg.eigvalsh(centred.T @ centred)[::-1], 0)
     return found / max(found.sum(), 1e-300)
 
 
@@ -84,16 +84,16 @@ def correlation(samples: Sequence[np.ndarray]) -> np.ndarray:
 def intrinsic_dimension(values: np.ndarray) -> float:
     """Two-nearest-neighbour estimate (Facco et al. 2017) among evenly spaced positions; NaN for fewer than 20.
 
-    Positions that repeat exactly, as the same prompt's first tokens do, count once.
+    Positions that repeat exactly, as the same prompt's first tokens do, are no neighbours of each other.
     """
-    chosen = np.unique(values[:: -(-len(values) // NEIGHBOURS)], axis=0).astype(np.float64)
+    chosen = values[:: -(-len(values) // NEIGHBOURS)].astype(np.float64)
     if len(chosen) < 20:
         return float("nan")
     squares = np.square(chosen).sum(1)
     distances = squares[:, None] + squares - 2 * chosen @ chosen.T
-    np.fill_diagonal(distances, np.inf)
-    nearest = np.sqrt(np.maximum(np.partition(distances, 1, axis=1)[:, :2], 0))
-    nearest = nearest[nearest[:, 0] > 0]
+    distances[distances <= 1e-10 * squares.mean()] = np.inf
+    nearest = np.sqrt(np.partition(distances, 1, axis=1)[:, :2])
+    nearest = nearest[np.isfinite(nearest[:, 1])]
     ratios = np.sort(np.log(nearest[:, 1] / nearest[:, 0]))
     ratios = ratios[: int(0.9 * len(ratios))]  # the largest tenth is noise
     steps = -np.log1p(-np.arange(1, len(ratios) + 1) / (len(ratios) / 0.9 + 1))

@@ -1,0 +1,124 @@
+"""Figures and tables from a made-up run: they are made, equal byte for byte, and say what the run holds."""
+
+import hashlib
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results
+
+from lamofc import plotting
+from lamofc.dtypes import from_float32
+from lamofc.interfaces import TensorSpec
+from lamofc.results import features, latency, numbers, operating, table
+from lamofc.store import write_all
+
+SCRIPTS = Path(plotting.__file__).parents[1]
+DEVICES = {"sender": 0.2, "receiver": 5}
+CODECS = ["identity", "cast", "lossless-zstd", "uq-ec", "hadamard", "dtufc-hyperprior-nearest", 
+          "dtufc-hyperprior-floor", "topk", "kvtc"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Paths by the names that figures and tables take."""
+    folder = tmp_path_factory.mktemp("run")
+    paths = synthetic_results.make(folder, curves=4, codecs=CODECS, n=40)
+    paths |= synthetic_results.beside(folder, paths["scores"])
+    paths["features"] = []
+    rng = np.random.default_rng(0)
+    for curve in table.curves(table.read(paths["scores"])):
+        specs = [
+            TensorSpec("out", "tokens", "bfloat16", (None, 8), 4),
+            TensorSpec("k0", "key", "float32", (2, None, 4), 0),
+        ]
+        made = [(str(i), {"out": from_float32(rng.normal(size=(9, 8)).astype("f4"), "bfloat16"),
+                          "k0": rng.normal(size=(2, 9, 4)).astype("f4")}) for i in range(4)]  # fmt: skip
+        (folder / curve).mkdir()
+        write_all(folder / curve / "test.zarr", specs, made)
+        paths["features"].append(folder / curve)
+    tidy, *_ = make("rate_at", paths)
+    paths["rates"] = folder / "rate_at.tsv"
+    tidy.to_csv(paths["rates"], sep="\t", index=False)
+    return paths
+
+
+def arguments(function, paths):
+    values = paths | {"devices": DEVICES, "anchor": "uq-ec"}
+    return {k: values[k] for k in function.__code__.co_varnames[: function.__code__.co_argcount]}
+
+
+def make(name, paths):
+    function = importlib.import_module(f"tables.{name}").make
+    return function(**arguments(function, paths))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (SCRIPTS / "figures").glob("*.py")))
+def test_figures_are_equal_byte_for_byte(name, run, tmp_path):
+    draw = importlib.import_module(f"figures.{name}").draw
+    digests = set()
+    for number in range(2):
+        files = [tmp_path / f"{number}.{kind}" for kind in ("svg", "pdf", "png")]
+        figure = draw(**arguments(draw, run))
+        assert all(a.has_data() for a in figure.axes), "a panel is empty"
+        plotting.save(figure, *files)
+        digests.add(tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+        assert b"2026" not in files[1].read_bytes()[-2000:]
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (SCRIPTS / "tables").glob("*.py")))
+def test_tables_have_rows_for_everything(name, run, tmp_path):
+    tidy, printed, caption = make(name, run)
+    files = [tmp_path / f"{name}.{kind}" for kind in ("tsv", "md", "tex")]
+    numbers.write(tidy, printed, caption, *files)
+    assert len(pd.read_csv(files[0], sep="\t")) == len(tidy) > 0
+    assert len(printed) and files[1].read_text().count("\n| ") == len(printed) + 2
+    assert "nan" not in files[1].read_text().lower().replace("dominant", "")
+
+
+def test_bd_recovers_the_offset_between_made_up_codecs(run):
+    tidy, *_ = make("bd_rate", run)
+    row = tidy[(tidy.codec == "hadamard") & (tidy.measure == "damage")].iloc[0]
+    assert row.low - 5 < 30 < row.high + 5 and not row.refused  # hadamard was made to need 1.3 times the bits
+    refused = tidy[tidy.codec == "identity"]
+    assert refused.value.isna().all() and refused.refused.str.contains("points").all()
+
+
+def test_not_reached_is_shown_as_such(run):
+    tidy, printed, _ = make("rate_at", run)
+    missing = tidy[tidy.status == "not reached"]
+    assert len(missing) and np.isinf(missing.bpfp).all()
+    assert (printed.set_index(["curve", "codec"]).loc[missing.set_index(["curve", "codec"]).index] == "–").any().any()
+    assert (tidy[tidy.tied == "best"].groupby(["curve", "target"]).size() == 1).all()
+
+
+def test_operating_points_are_measured_rows_that_keep_the_score(run):
+    rows = table.read(run["scores"])
+    chosen = operating.points(rows)
+    assert (chosen.quality >= 0.99 * chosen.reference_quality).all()
+    assert not chosen.duplicated(["curve", "codec"]).any()
+
+
+def test_latency_crossing_by_hand():
+    one = pd.Series({"seconds": 0.3, "bytes": 1000.0})
+    other = pd.Series({"seconds": 0.1, "bytes": 26000.0})
+    bandwidth, where = latency.crossing(one, other)  # 200 kbit saved for .2 s
+    assert where == "below" and bandwidth == pytest.approx(1e6)
+    assert latency.total(one, np.array([bandwidth])) == pytest.approx(latency.total(other, np.array([bandwidth])))
+    assert latency.crossing(other, one)[1] == "above"
+    assert latency.crossing(one, one + 1)[1] == "always" and latency.crossing(one + 1, one)[1] == "never"
+
+
+def test_intrinsic_dimension_of_a_plane():
+    rng = np.random.default_rng(0)
+    plane = rng.random((1000, 2)) @ rng.normal(size=(2, 30))
+    assert features.intrinsic_dimension(plane.astype("f4")) == pytest.approx(2, rel=0.2)
+
+
+def test_families_differ_in_marker_and_colour():
+    looks = list(plotting.FAMILIES.values())
+    assert len({m for m, _ in looks}) == len({c for _, c in looks}) == len(looks)
+    assert plotting.look("a new family") == plotting.look("a new family")

@@ -58,7 +58,7 @@ class Model:
 
     @torch.inference_mode()
     def _head(self, inputs: list[dict[str, Any]]) -> list[Sample]:
-        cache = DynamicCache(config=self.net.config)
+        cache = DynamicCache()  # keeps every position: a sliding-window layer's own cache would drop the early ones
         with self._layers_replaced(self._layers[: self.cut + 1], norm=nn.Identity()):
             out = self.base(input_ids=_stack_ids(inputs), past_key_values=cache, use_cache=True).last_hidden_state
         arrays = {"output": to_numpy(out)}

@@ -1,4 +1,4 @@
-# Large model feature coding: from packages to figures. `snakemake --cores N` makes everything.
+# Large model feature coding, from packages to figures. `snakemake --cores N` makes everything.
 import sys
 
 from snakemake.utils import min_version
@@ -14,6 +14,7 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/extract.smk"
 include: "workflow/rules/code.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report_plan.smk"
 include: "workflow/rules/report.smk"
 
 

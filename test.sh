@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks: style, workflow lint, tests. Arguments go to pytest.
+# All checks: style, workflow lint, tests on real models (fetched first). Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./environment.sh
@@ -7,4 +7,5 @@ ruff check .
 ruff format --check .
 snakefmt --check Snakefile workflow/rules
 snakemake --lint
+snakemake fetch --cores all --quiet all
 pytest "$@"

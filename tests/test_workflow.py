@@ -1,4 +1,4 @@
-"""The whole workflow on a few samples of real models, in a copy of the project: results, reruns, extension, bad input."""
+"""The whole workflow on a few samples of real models, in a copy of the project: results, reruns, bad input."""
 
 from __future__ import annotations
 

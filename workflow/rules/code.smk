@@ -6,19 +6,19 @@ rule fit:
         sources=codec_sources("fit"),
     output:
         f"{RESULTS}/assets/{{curve}}/{{arm}}.safetensors",
-    wildcard_constraints:
-        arm=NUMERIC_ARMS,
-    params:
-        entry=entry_of,
     log:
         f"{LOGS}/fit/{{curve}}/{{arm}}.log",
-    conda:
-        "../../envs/codecs.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/fit/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=NUMERIC_ARMS,
+    conda:
+        "../../envs/codecs.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
+    params:
+        entry=entry_of,
     script:
         "../scripts/fit.py"
 
@@ -31,21 +31,21 @@ rule encode:
         sources=codec_sources("code"),
     output:
         directory(f"{RESULTS}/bitstreams/{{curve}}/{{arm}}"),
+    log:
+        f"{LOGS}/encode/{{curve}}/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/encode/{{curve}}/{{arm}}.tsv"
     wildcard_constraints:
         arm=NUMERIC_ARMS,
+    conda:
+        "../../envs/codecs.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=120,
     params:
         entry=entry_of,
         ladder=lambda w: arm(w)["ladder"],
         assets=lambda w, input: assets_of(input),
-    log:
-        f"{LOGS}/encode/{{curve}}/{{arm}}.log",
-    conda:
-        "../../envs/codecs.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/encode/{{curve}}/{{arm}}.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=120,
     script:
         "../scripts/encode.py"
 
@@ -57,19 +57,19 @@ rule decode:
         network=network_file,
     output:
         temp(directory(f"{RESULTS}/decoded/{{curve}}/{{arm}}")),
-    wildcard_constraints:
-        arm=NUMERIC_ARMS,
-    params:
-        assets=lambda w, input: assets_of(input),
     log:
         f"{LOGS}/decode/{{curve}}/{{arm}}.log",
-    conda:
-        "../../envs/codecs.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/decode/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=NUMERIC_ARMS,
+    conda:
+        "../../envs/codecs.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=120,
+    params:
+        assets=lambda w, input: assets_of(input),
     script:
         "../scripts/decode.py"
 
@@ -103,8 +103,6 @@ rule train:
     output:
         weights=f"{RESULTS}/networks/{{network}}.safetensors",
         record=f"{RESULTS}/networks/{{network}}.json",
-    params:
-        entry=lambda w: plan.networks[w.network],
     log:
         f"{LOGS}/train/{{network}}.log",
     conda:
@@ -112,5 +110,7 @@ rule train:
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=600,
+    params:
+        entry=lambda w: plan.networks[w.network],
     script:
         "../scripts/train.py"

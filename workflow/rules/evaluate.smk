@@ -12,20 +12,20 @@ rule evaluate:
         sources=model_sources("evaluate"),
     output:
         f"{RESULTS}/scores/{{curve}}/{{arm}}.json",
+    log:
+        f"{LOGS}/evaluate/{{curve}}/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{curve}}/{{arm}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=120,
     params:
         row=row,
         model_row=model_row,
         family=lambda w: codecs.load(arm(w)["codec"]).family,
         assets=lambda w, input: assets_of(input),
-    log:
-        f"{LOGS}/evaluate/{{curve}}/{{arm}}.log",
-    conda:
-        "../../envs/torch.yaml"
-    benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{curve}}/{{arm}}.tsv"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=120,
     script:
         "../scripts/evaluate.py"
 
@@ -40,8 +40,8 @@ rule collect:
         outcomes=f"{RESULTS}/outcomes.parquet",
     log:
         f"{LOGS}/collect.log",
+    localrule: True
     conda:
         "../../envs/draw.yaml"
-    localrule: True
     script:
         "../scripts/collect.py"

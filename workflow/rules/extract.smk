@@ -6,9 +6,6 @@ rule fit_readout:
         sources=model_sources("fit_readout"),
     output:
         f"{RESULTS}/readouts/{{curve}}.safetensors",
-    params:
-        row=row,
-        model_row=model_row,
     log:
         f"{LOGS}/fit_readout/{{curve}}.log",
     conda:
@@ -16,6 +13,9 @@ rule fit_readout:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        row=row,
+        model_row=model_row,
     script:
         "../scripts/fit_readout.py"
 
@@ -28,18 +28,18 @@ rule extract:
         sources=model_sources("extract"),
     output:
         directory(f"{RESULTS}/features/{{curve}}"),
-    params:
-        row=row,
-        model_row=model_row,
     log:
         f"{LOGS}/extract/{{curve}}.log",
-    conda:
-        "../../envs/torch.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/extract/{{curve}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
+    params:
+        row=row,
+        model_row=model_row,
     script:
         "../scripts/extract.py"
 
@@ -53,17 +53,17 @@ rule sensitivity:
         sources=model_sources("sensitivity"),
     output:
         f"{RESULTS}/sensitivity/{{curve}}.safetensors",
-    params:
-        row=row,
-        model_row=model_row,
     log:
         f"{LOGS}/sensitivity/{{curve}}.log",
-    conda:
-        "../../envs/torch.yaml"
     benchmark:
         f"{RESULTS}/benchmarks/sensitivity/{{curve}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
+    params:
+        row=row,
+        model_row=model_row,
     script:
         "../scripts/sensitivity.py"

@@ -2,17 +2,17 @@
 rule fetch_package:
     output:
         directory("resources/packages/{package}"),
-    params:
-        entry=lambda w: plan.packages[w.package],
     log:
         "resources/logs/fetch_package/{package}.log",
-    conda:
-        "../../envs/torch.yaml"
     retries: 1
     localrule: True
+    conda:
+        "../../envs/torch.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        entry=lambda w: plan.packages[w.package],
     script:
         "../scripts/fetch_package.py"
 
@@ -23,8 +23,6 @@ rule prepare_model:
         sources=lambda w: sources("lamofc.convert", f"lamofc.convert.{plan.models[w.model]['convert']}"),
     output:
         directory("resources/models/{model}"),
-    params:
-        row=lambda w: plan.models[w.model],
     log:
         "resources/logs/prepare_model/{model}.log",
     conda:
@@ -32,6 +30,8 @@ rule prepare_model:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        row=lambda w: plan.models[w.model],
     script:
         "../scripts/prepare_model.py"
 
@@ -42,8 +42,6 @@ rule prepare_dataset:
         sources=lambda w: sources("lamofc.datasets", f"lamofc.datasets.{plan.datasets[w.dataset]['builder']}"),
     output:
         directory("resources/data/{dataset}"),
-    params:
-        row=lambda w: plan.datasets[w.dataset],
     log:
         "resources/logs/prepare_dataset/{dataset}.log",
     conda:
@@ -51,5 +49,7 @@ rule prepare_dataset:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        row=lambda w: plan.datasets[w.dataset],
     script:
         "../scripts/prepare_dataset.py"

@@ -102,7 +102,9 @@ class Plan:
     def _check_references(self, row: Mapping[str, Any], path: str) -> None:
         for key, table in (("model", self.models), ("dataset", self.datasets)):
             if row[key] not in table:
-                raise ConfigError(f"{path}, row {row['curve']}: {key} {row[key]!r} is no row of {self.config[key + 's']}")
+                raise ConfigError(
+                    f"{path}, row {row['curve']}: {key} {row[key]!r} is no row of {self.config[key + 's']}"
+                )
 
     def _table(self, name: str) -> dict[str, Any]:
         path = self.config[name]

@@ -19,7 +19,9 @@ from lamofc.store import FeatureReader, FeatureWriter
 SUFFIX = ".lmfc"
 
 
-def encode(entry: Mapping[str, Any], ladder: Sequence[Any], features: Path, assets: Mapping[str, Path], out: Path) -> None:
+def encode(
+    entry: Mapping[str, Any], ladder: Sequence[Any], features: Path, assets: Mapping[str, Path], out: Path
+) -> None:
     """One bitstream <out>/<point>.lmfc per point, and <out>/encode.json with the order of points and seconds."""
     reader = FeatureReader(features)
     arrays, hashes = read_assets(assets)

@@ -30,7 +30,9 @@ def extract(
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     kinds = sorted({s.kind for s in model.specs})
     if kinds != sorted(model_row["kinds"]):
-        raise ConfigError(f"config/models.yaml, row {row['model']}: kinds must be {kinds}, those of the split's tensors")
+        raise ConfigError(
+            f"config/models.yaml, row {row['model']}: kinds must be {kinds}, those of the split's tensors"
+        )
     task = tasks.build(row["task"], dataset, weights)
     with whole_directory(out) as folder:
         _write_part(folder, "calibration", model, task, row["n_calibration"], reference=False)

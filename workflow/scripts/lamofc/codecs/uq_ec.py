@@ -65,6 +65,7 @@ class Coder(PerTensorCoder):
         self.profiles = {}
         if codec.scales == "calibrated":
             self.profiles = {s.name: reference.load(assets, s) for s in specs}
+        self.known = {name: scales.tables(p.levels, codec.step) for name, p in self.profiles.items()}
 
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
         values, encoder, codec = rows.to_rows(array, spec), Encoder(), self.codec
@@ -76,7 +77,7 @@ class Coder(PerTensorCoder):
         doublings = uniform.coarsening(np.abs(values).max(initial=0), scale * codec.step)
         encoder.put_uniform(2 * centred + (doublings > 0), 4)
         encoder.put_uniform(doublings, 256 if doublings else 1)
-        step, known = self._grid(scale, profile, doublings)
+        step, known = self._grid(scale, spec, doublings)
         symbols = uniform.quantise(values, step)
         if codec.rdo:
             tables = known if known is not None else fitting.best(symbols)
@@ -89,7 +90,7 @@ class Coder(PerTensorCoder):
         scale = profile.rms if profile else reference.take_rms(decoder)
         centred, coarse = divmod(decoder.take_one(4), 2)
         doublings = decoder.take_one(256) if coarse else 0
-        step, known = self._grid(scale, profile, doublings)
+        step, known = self._grid(scale, spec, doublings)
         count = rows.positions(shape, spec)
         symbols = adaptive.take(decoder, spec.channels, count, known, self.codec.tables)
         decoder.close()
@@ -98,9 +99,9 @@ class Coder(PerTensorCoder):
             values += profile.mean[:, None]
         return rows.from_rows(np.clip(values, -_LARGEST, _LARGEST), spec, shape)
 
-    def _grid(self, scale: float, profile: reference.Profile | None, doublings: int) -> tuple[float, np.ndarray | None]:
+    def _grid(self, scale: float, spec: TensorSpec, doublings: int) -> tuple[float, np.ndarray | None]:
         """Step, and the bank index of each channel if calibrated."""
-        known = scales.tables(profile.levels, self.codec.step) if profile else None
+        known = self.known.get(spec.name)
         if doublings and known is not None:
             known = np.maximum(known - bank.PER_OCTAVE * doublings, 0)
         return min(scale * self.codec.step * 2.0**doublings, 2.0**126), known

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamofc.entropy import bank, fitting, grouped, histogram, scales
+from lamofc.entropy import bank, fitting, grouped, scales
 from lamofc.entropy.ans import Decoder, Encoder
 
 _KNOWN, _ROWS, _ONE = range(3)
-_GAINS = np.arange(-4, 12)  # octaves
-_EVERY = np.arange(len(_GAINS))
+_GAINS = bank.PER_OCTAVE * np.arange(-4, 12)  # octaves, in indices
 _NEUTRAL = 4
-_ROW_BITS, _COLUMN_BITS, _GAIN_BITS = 3.5, 2.0, 40.0  # guesses: a sent table, a rare gain, the histogram of gains
+_ROW_BITS, _COLUMN_BITS, _GAIN_BITS = 3.5, 2.0, 40.0  # guesses: a sent table, a rare gain, the spread of gains
 _ESCAPE_BITS = 14.0
 _UNUSUAL = 6.0
 
@@ -30,11 +29,11 @@ def put(encoder: Encoder, symbols: np.ndarray, known: np.ndarray | None = None, 
         scales.put(encoder, tables)
     elif source == _ONE:
         encoder.put_uniform(int(tables[0]), 256)
-    histogram.put(encoder, gains, len(_GAINS))
-    for gain in np.unique(gains).tolist():
-        columns = gains == gain
-        part = symbols if columns.all() else symbols[:, columns]
-        grouped.put(encoder, part, _shifted(tables, gain), family)
+    scales.put_around(encoder, gains, len(_GAINS))
+    if (gains == gains[0]).all():
+        grouped.put(encoder, symbols, _shifted(tables, _GAINS[gains[0]]), family)
+    else:
+        grouped.put(encoder, symbols.reshape(-1, 1), _shifted(tables[:, None], _GAINS[gains]).ravel(), family)
 
 
 def take(
@@ -44,15 +43,11 @@ def take(
     if not rows * count:
         return np.zeros((rows, count), np.int32)
     tables = _take_tables(decoder, rows, known)
-    gains = histogram.take(decoder, count, len(_GAINS))
-    used = np.unique(gains).tolist()
-    if len(used) == 1:
-        return grouped.take(decoder, count, _shifted(tables, used[0]), family)
-    out = np.empty((rows, count), np.int32)
-    for gain in used:
-        columns = np.flatnonzero(gains == gain)
-        out[:, columns] = grouped.take(decoder, len(columns), _shifted(tables, gain), family)
-    return out
+    gains = scales.take_around(decoder, count, len(_GAINS))
+    if (gains == gains[0]).all():
+        return grouped.take(decoder, count, _shifted(tables, _GAINS[gains[0]]), family)
+    each = _shifted(tables[:, None], _GAINS[gains]).ravel()
+    return grouped.take(decoder, 1, each, family).reshape(rows, count)
 
 
 def _take_tables(decoder: Decoder, rows: int, known: np.ndarray | None) -> np.ndarray:
@@ -64,58 +59,53 @@ def _take_tables(decoder: Decoder, rows: int, known: np.ndarray | None) -> np.nd
     return known
 
 
-def _shifted(tables: np.ndarray, gains: np.ndarray | int) -> np.ndarray:
-    return np.clip(tables + bank.PER_OCTAVE * _GAINS[gains], 0, bank.MAX_INDEX)
+def _shifted(tables: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
+    return np.minimum(np.maximum(tables + shift, 0), bank.MAX_INDEX)
 
 
 def _choose(symbols: np.ndarray, known: np.ndarray | None, family: str) -> tuple[int, np.ndarray, np.ndarray]:
     """-> source, tables (rows,), gains (n,) as indices into _GAINS."""
     sizes, zeros = fitting.sizes(symbols, family), (symbols == 0).astype(np.float32)
     usual = _usual(sizes)
-    costs = fitting.costs(sizes[:, usual], zeros[:, usual], family)
-    one = int(costs.sum(0).argmin())
+    costs = fitting.costs(*((sizes, zeros) if usual is None else (sizes[:, usual], zeros[:, usual])), family)
+    total = costs.sum(0)
+    one = int(total.argmin())
     offers = [
-        (costs.min(1).sum() + _ROW_BITS * len(costs) + 14, _ROWS, costs.argmin(1)),
-        (costs[:, one].sum() + 8, _ONE, np.full(len(costs), one)),
+        (costs.min(1).sum() + _ROW_BITS * len(costs) + 14, _ROWS),
+        (total[one] + 8, _ONE),
     ]
     if known is not None:
-        every = np.minimum(_shifted(known[:, None], _EVERY), costs.shape[1] - 1)
-        offers.append((np.take_along_axis(costs, every, 1).sum(0).min(), _KNOWN, known))
-    _, source, tables = min(offers, key=lambda offer: offer[0])
-    tables = tables.astype(np.int32)
+        every = np.minimum(_shifted(known[:, None], _GAINS), costs.shape[1] - 1)
+        every += costs.shape[1] * np.arange(len(costs))[:, None]
+        offers.append((costs.ravel()[every].sum(0).min(), _KNOWN))
+    source = min(offers)[1]
+    tables = {_ROWS: costs.argmin(1), _ONE: np.full(len(costs), one), _KNOWN: known}[source].astype(np.int32)
     return source, tables, _choose_gains(sizes, zeros, tables, family)
 
 
-def _usual(sizes: np.ndarray) -> slice | np.ndarray:
-    """Columns of no unusual size: the others get a gain, and no say in the tables."""
+def _usual(sizes: np.ndarray) -> np.ndarray | None:
+    """Columns of no unusual size, None for all: the others get a gain, and no say in the tables."""
     totals = np.ones(len(sizes), np.float32) @ sizes
-    keep = totals <= _UNUSUAL * np.median(totals) + len(sizes)
-    return slice(None) if keep.all() else keep
+    limit = _UNUSUAL * np.sort(totals)[totals.size // 2] + len(sizes)
+    return None if totals.max() <= limit else totals <= limit
 
 
 def _choose_gains(sizes: np.ndarray, zeros: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
     """(n,) indices into _GAINS: one for all columns, or each its own where that pays."""
-    prices = _gain_prices(tables, family)
-    costs = zeros.T @ (prices[0] - prices[1]) + sizes.T @ prices[2] + prices[1].sum(0)  # tables without end
-    sums = costs.sum(0)
+    zero, nonzero, size = prices = fitting.prices(_shifted(tables[:, None], _GAINS), family)
+    costs = zeros.T @ (zero - nonzero) + sizes.T @ size + nonzero.sum(0)  # as if tables had no end
+    sums, cheapest = costs.sum(0), costs.argmin(1)
     base = int(sums.argmin()) if sums.min() + 16 < sums[_NEUTRAL] else _NEUTRAL
-    gains, cheapest = np.full(len(costs), base), costs.argmin(1)
+    gains = np.full(len(costs), base)
     unusual = np.flatnonzero(costs.min(1) + _COLUMN_BITS < costs[:, base])
     if not unusual.size:
         return gains
     offered = np.unique(np.append(cheapest[unusual], base))
     exact = _exact_costs(sizes[:, unusual], zeros[:, unusual], prices[:, :, offered], family)
     exact += np.where(offered == base, 0, _COLUMN_BITS)
-    saved = (exact[:, offered == base][:, 0] - exact.min(1)).sum()
-    if saved > _GAIN_BITS:
+    if (exact[:, offered == base][:, 0] - exact.min(1)).sum() > _GAIN_BITS:
         gains[unusual] = offered[exact.argmin(1)]
     return gains
-
-
-def _gain_prices(tables: np.ndarray, family: str) -> np.ndarray:
-    """(3, rows, gains) of `fitting.prices`."""
-    used, row = np.unique(tables, return_inverse=True)
-    return np.take(fitting.prices(_shifted(used[:, None], _EVERY), family), row, axis=1)
 
 
 def _exact_costs(sizes: np.ndarray, zeros: np.ndarray, prices: np.ndarray, family: str) -> np.ndarray:

@@ -27,7 +27,9 @@ def costs(sizes: np.ndarray, zeros: np.ndarray, family: str = "laplace") -> np.n
     zero = zeros @ ones
     octaves = np.log2(float(sizes.max(initial=1))) / (1 if family == "laplace" else 2)
     used = min(int(bank.PER_OCTAVE * octaves) + bank.ORIGIN + 6, bank.MAX_INDEX + 1)
-    return np.stack([zero, count - zero, sizes @ ones], 1) @ _prices(family)[:, :used]
+    sums = np.empty((len(sizes), 3), np.float32)
+    sums[:, 0], sums[:, 1], sums[:, 2] = zero, count - zero, sizes @ ones
+    return sums @ _prices(family)[:, :used]
 
 
 def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
@@ -42,7 +44,7 @@ def best(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
 
 def prices(indices: np.ndarray, family: str = "laplace") -> np.ndarray:
     """Bank indices -> float32 (3, *shape): bits of a zero, of a non-zero without its size, per unit of size."""
-    return _prices(family)[:, indices]
+    return np.take(_prices(family), indices, axis=1)
 
 
 @cache

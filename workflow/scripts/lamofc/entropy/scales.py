@@ -9,9 +9,9 @@ from lamofc.entropy.ans import Decoder, Encoder
 
 LEVELS = 256
 PER_OCTAVE = 16
+ORIGIN = 156  # level of the reference itself: 2^-9.75 .. 2^6.2 times it
 _SIZES = 1 << 12
 _SMALLEST = 2.0**-120
-ORIGIN = 156  # level of the reference itself: 2^-9.75 .. 2^6.2 times it
 
 
 def levels(sigma: np.ndarray, reference: float) -> np.ndarray:
@@ -32,39 +32,48 @@ def tables(levels: np.ndarray, steps: float) -> np.ndarray:
 
 
 def put(encoder: Encoder, indices: np.ndarray) -> None:
-    """Bank indices (n,), 0 .. 255: their median, a spread, then the differences, 3 to 5 bits each."""
-    indices = np.asarray(indices, np.int32).ravel()
-    middle = int(np.median(indices)) if indices.size else 0
-    differences = (indices - middle)[None]
-    spread = np.minimum(fitting.best(differences), bank.SIZE - 1)
-    encoder.put_uniform(middle, 256)
-    encoder.put_uniform(spread, bank.SIZE)
-    grouped.put(encoder, differences, spread)
+    """Bank indices (n,), 0 .. 255, at 3 to 5 bits each."""
+    put_around(encoder, indices, 256)
 
 
 def take(decoder: Decoder, count: int) -> np.ndarray:
     """Inverse of `put` -> (count,) int32, 0 .. bank.MAX_INDEX."""
-    middle, spread = decoder.take_one(256), decoder.take_one(bank.SIZE)
-    return np.clip(grouped.take(decoder, count, np.array([spread]))[0] + middle, 0, bank.MAX_INDEX)
+    return np.minimum(take_around(decoder, count, 256), bank.MAX_INDEX)
+
+
+def put_around(encoder: Encoder, values: np.ndarray, size: int) -> None:
+    """Integers (n,), 0 .. size-1, close to each other: a middle one, a spread, then the differences."""
+    values = np.asarray(values, np.int32).ravel()
+    middle = int(np.sort(values)[values.size // 2]) if values.size else 0
+    differences = (values - np.int32(middle))[None]
+    encoder.put_uniform(middle, size)
+    if not differences.any():
+        encoder.put_uniform(bank.SIZE, bank.SIZE + 1)
+        return
+    spread = np.minimum(fitting.best(differences), bank.SIZE - 1)
+    encoder.put_uniform(spread, bank.SIZE + 1)
+    grouped.put(encoder, differences, spread)
+
+
+def take_around(decoder: Decoder, count: int, size: int) -> np.ndarray:
+    """Inverse of `put_around` -> (count,) int32, 0 .. size-1."""
+    middle, spread = decoder.take_one(size), decoder.take_one(bank.SIZE + 1)
+    if spread == bank.SIZE:
+        return np.full(count, middle, np.int32)
+    return np.clip(grouped.take(decoder, count, np.array([spread]))[0] + np.int32(middle), 0, size - 1)
 
 
 def put_sizes(encoder: Encoder, sizes: np.ndarray) -> np.ndarray:
     """Sizes (n,) of tokens, 2^-120 or more, in sixteenths of an octave -> float32 as the decoder has them."""
     exact = np.log2(np.maximum(np.asarray(sizes, np.float64), _SMALLEST))
     rounded = np.rint(PER_OCTAVE * exact).astype(np.int32) + _SIZES // 2
-    middle = int(np.median(rounded)) if rounded.size else 0
-    differences = (rounded - middle)[None]
-    spread = np.minimum(fitting.best(differences), bank.SIZE - 1)
-    encoder.put_uniform(middle, _SIZES)
-    encoder.put_uniform(spread, bank.SIZE)
-    grouped.put(encoder, differences, spread)
+    put_around(encoder, rounded, _SIZES)
     return _size(rounded)
 
 
 def take_sizes(decoder: Decoder, count: int) -> np.ndarray:
     """Inverse of `put_sizes`."""
-    middle, spread = decoder.take_one(_SIZES), decoder.take_one(bank.SIZE)
-    return _size(np.clip(grouped.take(decoder, count, np.array([spread]))[0] + middle, 0, _SIZES - 1))
+    return _size(take_around(decoder, count, _SIZES))
 
 
 def _size(levels: np.ndarray) -> np.ndarray:

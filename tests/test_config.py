@@ -1,0 +1,58 @@
+"""The configurations that ship are sound, and a wrong one is refused with the place and the value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lamofc.config import Plan, check_arm
+from lamofc.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+@pytest.mark.parametrize("overlay", ["config", "quick", "full"])
+def test_shipped_configurations_make_a_plan(overlay):
+    plan = Plan(DEFAULT | yaml.safe_load((ROOT / f"config/{overlay}.yaml").read_text()), ROOT)
+    assert plan.pairs and {c for c, _ in plan.pairs} == set(plan.curves)
+    assert all(("identity" in arms) for arms in [{a for c, a in plan.pairs if c == curve} for curve in plan.curves])
+
+
+def test_arms_run_only_where_their_codec_codes_something():
+    plan = Plan(DEFAULT | {"arms": ["default", "full"]}, ROOT)
+    kivi = [c for c, a in plan.pairs if a == "kivi"]
+    assert kivi and all("smollm2" in c for c in kivi)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codec": []}, "'codec' was unexpected"),
+        ({"arms": ["nosuch"]}, "'nosuch' is neither a tier nor a row"),
+        ({"curves": ["nosuch"]}, "'nosuch' is no row"),
+        ({"limit": {"test": 0}}, "limit.test"),
+        ({"results": "a; rm -rf b"}, "does not match"),
+        ({"codecs": "config/nosuch.yaml"}, "no such file"),
+    ],
+)
+def test_wrong_configurations_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        _ = Plan(DEFAULT | change, ROOT).pairs
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"codec": "identity", "ladder": ["raw", "raw"]}, "same point twice"),
+        ({"codec": "identity", "ladder": ["cooked"]}, "'cooked'"),
+        ({"codec": "nosuch", "ladder": [1]}, "no workflow/scripts/lamofc/codecs/nosuch.py"),
+        ({"codec": "../identity", "ladder": [1]}, "use lower-case letters"),
+        ({"codec": "uq-ec", "parameters": {"stepp": 1}, "ladder": [1.0]}, "unknown key stepp"),
+    ],
+)
+def test_wrong_arms_are_refused(arm, message):
+    with pytest.raises(ConfigError, match=message):
+        check_arm("mine", arm, "config/codecs.yaml")

@@ -15,7 +15,7 @@ from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.transforms import klt, prediction, profile
 
 _METRICS = ("fisher", "none")
-_LOUDEST, _QUIETEST = 6.0, 0.5  # bounds of the weights of edge positions
+_LOUDEST, _QUIETEST = 64.0, 0.25  # bounds of the weights of edge positions
 
 
 @dataclass(frozen=True)

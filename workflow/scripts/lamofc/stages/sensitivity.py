@@ -15,21 +15,22 @@ from tqdm import tqdm
 from lamofc import models, tasks
 from lamofc.interfaces import Sample, TensorSpec
 from lamofc.models.torch_arrays import to_torch
-from lamofc.transforms import vectors
+from lamofc.transforms import positions, vectors
 
 SAMPLES = 32
-PROJECTIONS = 4
-EDGE = 16  # positions told apart at either end
+PROJECTIONS = 3
+_PRIOR = 6  # gradients of average size that each position is taken to have seen
+EDGE = 64  # positions told apart at either end
 
 
 def sensitivity(
     row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, readout: Path | None, out: Path
 ) -> None:
-    """Write, per tensor, `<name>` = E[g g^T] over tokens (C x C float32) and `<name>/start`, `<name>/end` (16,).
+    """Write, per tensor, `<name>` = E[g g^T] over tokens (C x C float32) and `<name>/start`, `<name>/end` (64,).
 
     g is the gradient of a random projection of the last feature: the outer product is the metric in which small
     errors move that feature, whatever the task does with it. No labels. Keys count before their rotation. The second
-    pair is the mean squared gradient at the first and last positions over that of all.
+    pair is the mean squared gradient at the first and last positions over that of all but the first.
     """
     options = dict(model_row.get("options", {})) | {"dtype": "float32"}
     model = models.build({**model_row, "options": options}, weights, row["split"], row.get("readout"), readout)
@@ -65,27 +66,29 @@ def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> l
 
 
 class _Sum:
-    """Running sums for one tensor."""
+    """Running sums for one tensor. Its first positions, an attention sink among them, stay out of the metric."""
 
     def __init__(self, spec: TensorSpec) -> None:
         size = vectors.dimension(spec)
-        self.spec, self.outer, self.count = spec, np.zeros((size, size)), 0
+        self.spec, self.first = spec, positions.apart(spec)
+        self.outer, self.count = np.zeros((size, size)), 0
         self.edges = {edge: np.zeros((2, EDGE)) for edge in ("start", "end")}
 
     def add(self, gradient: np.ndarray) -> None:
         columns = vectors.to_vectors(gradient, self.spec)
-        self.outer += columns @ columns.T
-        self.count += columns.shape[1]
+        body = columns[:, self.first :]
+        self.outer += body @ body.T
+        self.count += body.shape[1]
         sizes = np.square(columns, dtype=np.float64).sum(0)
-        for edge, ordered in (("start", sizes), ("end", sizes[::-1])):
+        for edge, ordered in (("start", sizes), ("end", sizes[self.first :][::-1])):
             kept = ordered[:EDGE]
             self.edges[edge][:, : len(kept)] += np.stack([kept, np.ones(len(kept))])
 
     def arrays(self) -> dict[str, np.ndarray]:
         mean = self.outer / max(1, self.count)
-        level = max(float(np.trace(mean)), 1e-300)
+        level = float(np.trace(mean)) or 1.0
         edges = {
-            f"{self.spec.name}/{k}": (s / np.maximum(n, 1) / level).astype(np.float32)
-            for k, (s, n) in self.edges.items()
+            f"{self.spec.name}/{edge}": ((sums + _PRIOR * level) / (counts + _PRIOR) / level).astype(np.float32)
+            for edge, (sums, counts) in self.edges.items()
         }
         return {self.spec.name: mean.astype(np.float32), **edges}

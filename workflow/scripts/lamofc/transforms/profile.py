@@ -3,7 +3,7 @@
 Assets of tensor t: `t/mean` (dimension,) and `t/first` (first positions, dimension) float16 or float32, `t/predict`
 (dimension, inputs) float16, `t/synthesis` (dimension, dimension) float16 with components as columns, to be
 multiplied by `t/scale`, `t/block`
-(2,) uint8, `t/levels` (dimension, frequencies) uint8, `t/first_levels` (dimension, first positions) uint8, `t/weights`
+(2,) uint16, `t/levels` (dimension, frequencies) uint8, `t/first_levels` (dimension, first positions) uint8, `t/weights`
 (first positions + LAST,) float32.
 """
 
@@ -84,13 +84,13 @@ def spread(mean: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
 
 
 def column_weights(weights: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Weights of the first and last positions, 1 elsewhere; an overlap takes the larger. (count,) float32."""
+    """Weights of the first and last positions, 1 elsewhere. (count,) float32."""
     out = np.ones(count, np.float32)
     last = weights[first:][:count]
     if last.size:
         out[count - len(last) :] = last[::-1]
     head = weights[:first][:count]
-    out[: len(head)] = np.maximum(out[: len(head)], head) if count <= len(head) + len(last) else head
+    out[: len(head)] = head
     return out
 
 
@@ -116,7 +116,7 @@ def fit(own: Calibration, inputs: Sequence[Calibration], name: str, blocks: bool
         "predict": predict,
         "synthesis": synthesis,
         "scale": np.array([scale], np.float32),
-        "block": np.array(block, np.uint8),
+        "block": np.array(block, np.uint16),
         "levels": levels(spreads),
         "first_levels": levels(_first_scales(own, components)),
         "weights": own.weights.astype(np.float32),

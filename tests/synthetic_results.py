@@ -59,6 +59,8 @@ def make(
         curve = {"category": category, "scenario": scenario, "stands_for": scenario, "model": model, "split": split,
                  "curve": f"{scenario}.{model}.{split}", "task": task, "chance": chance}  # fmt: skip
         for codec in codecs or CODECS:
+            if CODECS[codec][0] == "kv" and category != "CLU":
+                continue
             path = folder / f"{number}-{codec}.json"
             write_json(path, _scored(curve, codec, task, np.asarray(good, float), tougher, rng))
             files.append(path)

@@ -5,7 +5,7 @@ rule draw:
     output:
         svg=report(
             f"{RESULTS}/figures/{{figure}}.svg",
-            caption="../report/{figure}.rst",
+            caption="../report/caption.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -20,6 +20,7 @@ rule draw:
         "../../envs/draw.yaml"
     params:
         options=lambda w: FIGURES[w.figure][1],
+        caption=lambda w: caption_of(w.figure),
     script:
         "../scripts/draw.py"
 
@@ -30,7 +31,7 @@ rule tabulate:
     output:
         tsv=report(
             f"{RESULTS}/tables/{{table}}.tsv",
-            caption="../report/{table}.rst",
+            caption="../report/caption.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
@@ -45,6 +46,7 @@ rule tabulate:
         "../../envs/draw.yaml"
     params:
         options=lambda w: TABLES[w.table][1],
+        caption=lambda w: caption_of(w.table),
     script:
         "../scripts/make_table.py"
 

@@ -41,6 +41,11 @@ def report_files():
     ]
 
 
+def caption_of(name):
+    """Captions go through params, since the path of a caption file cannot hold a wildcard."""
+    return Path(workflow.basedir, "workflow", "report", f"{name}.rst").read_text()
+
+
 def inputs_of(folder, known, wildcard):
     """Inputs of a figure or table: tables it reads and the modules it is made by."""
 

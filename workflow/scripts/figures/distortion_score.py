@@ -24,10 +24,12 @@ def draw(scores: Path) -> Figure:
     rows = rows.assign(**{"relative MSE": rows.rel_mse, "1 - cosine": 1 - rows.cosine, "1 - CKA": 1 - rows.cka})
     useful = rows[rows.quality >= KEPT * rows.reference_quality]
     names = table.curves(rows)
-    figure, axes = plotting.panels(4, 2, 0.7 + 0.17 * len(names), sharex=True, sharey=True)
-    titles = [(rows, "all lossy points"), (useful, f"{KEPT:.0%} of score kept")]
+    regimes = [(rows, "all lossy points"), (useful, f"{KEPT:.0%} of score kept")]
+    regimes = [r for r in regimes if r[0].groupby("curve").size().max() >= FEWEST] or regimes[:1]
+    count = len(regimes)
+    figure, axes = plotting.panels(2 * count, count, 0.7 + 0.17 * len(names), sharex=True, sharey=True)
     for number, panel in enumerate(axes):
-        (points, title), effect = titles[number % 2], ("damage", "loss")[number // 2]
+        (points, title), effect = regimes[number % count], ("damage", "loss")[number // count]
         panel.set_title(f"{'damage to outputs' if effect == 'damage' else 'loss of score'}: {title}", loc="left")
         for y, curve in enumerate(names):
             _bars(panel, y, points[points.curve == curve], effect)
@@ -38,7 +40,7 @@ def draw(scores: Path) -> Figure:
     axes[0].set_yticks(range(len(names)), [f"{c.scenario}, {c.model}, {c.split}" for c in first.itertuples()])
     axes[0].set_ylim(len(names) - 0.4, -0.6)
     axes[0].set_xlim(min(-0.05, *(a.dataLim.x0 for a in axes)), 1.03)
-    for panel in axes[2:]:
+    for panel in axes[-count:]:
         panel.set_xlabel("Spearman rank correlation")
     plotting.legend(figure, [Line2D([], [], ls="", marker=m, color=c, label=n) for n, (m, c) in PREDICTORS.items()])
     return figure

@@ -34,10 +34,10 @@ def draw(scores: Path, rates: Path) -> Figure:
 
 
 def _order(bits: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
-    """By mean log rate; a curve on which the target is not reached counts as uncompressed."""
+    """By mean log compression; a curve on which the target is not reached counts as uncompressed."""
     native = (rows.bpfp * rows.ratio).groupby(rows.curve).first()
-    filled = bits.where(np.isfinite(bits), native[bits.columns], axis=1)
-    return list(np.log(filled).mean(axis=1).sort_values(kind="stable").index)
+    share = (bits / native[bits.columns]).replace(np.inf, 1.0)
+    return list(np.log(share).mean(axis=1).sort_values(kind="stable").index)
 
 
 def _cells(axes: Axes, bits: pd.DataFrame, cells: pd.DataFrame) -> None:
@@ -49,8 +49,11 @@ def _cells(axes: Axes, bits: pd.DataFrame, cells: pd.DataFrame) -> None:
     axes.set_ylim(bits.shape[0], 0)
     for i, codec in enumerate(bits.index):
         for j, curve in enumerate(bits.columns):
-            _cell(axes, j, i, cells.loc[(codec, curve)], norm)
-    bar = axes.figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.01, label="bits per feature point at 99 % (log)")
+            if (codec, curve) in cells.index:
+                _cell(axes, j, i, cells.loc[(codec, curve)], norm)
+            else:
+                axes.text(j + 0.5, i + 0.5, "·", ha="center", va="center", color="#777777")
+    bar = axes.figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.01, label="bits per feature point")
     plotting.bits_axis(bar.ax.yaxis, fine=True)
 
 

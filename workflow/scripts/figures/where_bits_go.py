@@ -26,7 +26,7 @@ def draw(scores: Path, bits: Path) -> Figure:
     sizes = pd.read_csv(bits, sep="\t", dtype={"point": str})
     names, codecs = table.curves(rows), list(rows.codec.unique())
     columns = 4
-    figure, axes = plotting.panels(len(names), columns, 0.55 + 0.1 * len(codecs), sharey=True, sharex=True)
+    figure, axes = plotting.panels(len(names), columns, max(1.1, 0.6 + 0.1 * len(codecs)), sharey=True, sharex=True)
     for panel, name in zip(axes, names, strict=True):
         _panel(panel, rows[rows.curve == name], sizes[sizes.curve == name], codecs)
     for panel in axes[-columns:]:
@@ -40,7 +40,7 @@ def draw(scores: Path, bits: Path) -> Figure:
 def _panel(axes: Axes, rows: pd.DataFrame, sizes: pd.DataFrame, codecs: list[str]) -> None:
     chosen = _points(rows)
     wide = sizes.pivot(index=["codec", "point"], columns="part", values="bytes").fillna(0)
-    for y, codec in enumerate(codecs):
+    for y, codec in [(y, c) for y, c in enumerate(codecs) if c in chosen.index]:
         shares = wide.loc[(codec, chosen.loc[codec, "point"])]
         left = 0.0
         for part in [p for p in PARTS if p in shares.index and shares[p]]:

@@ -33,15 +33,19 @@ def against(
         own = {codec: points for _, codec, points in table.ladders(rows[rows.curve == curve])}
         for codec in [c for c in own if c != anchor]:
             for measure in MEASURES:
-                fixed = [_fixed(own[c], measure) for c in (anchor, codec)]
-                varied = [_varied(own[c], measure, drawn, c) for c in (anchor, codec)]
+                pair = [c for c in (anchor, codec) if c in own]
+                fixed = [_fixed(own[c], measure) for c in pair]
+                varied = [_varied(own[c], measure, drawn, c) for c in pair]
                 parts.append({"curve": curve, "codec": codec, "family": own[codec].family.iloc[0], "anchor": anchor,
                               "measure": measure} | _row(fixed, varied, delta))  # fmt: skip
     return pd.DataFrame(parts)
 
 
 def _row(fixed: list[Pair], varied: list[tuple[np.ndarray, np.ndarray]], delta: Callable) -> dict[str, object]:
-    found = delta(*map(_finite, fixed))
+    if len(fixed) < 2:
+        found = bd.Delta(np.nan, 0.0, (0, len(fixed[0][0])), "the anchor was not run on this curve")
+    else:
+        found = delta(*map(_finite, fixed))
     low = high = np.nan
     if not found.refused:
         count = len(varied[0][1])

@@ -1,4 +1,9 @@
 # Figures, tables, the leaderboard and captions of the report: from the collected tables and the feature stores.
+
+
+report: "../report/workflow.rst"
+
+
 rule draw:
     input:
         unpack(inputs_of("figures", FIGURES, "figure")),

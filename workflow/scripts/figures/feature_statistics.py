@@ -72,7 +72,7 @@ def _histogram(axes: Axes, tensors: Sequence[Tensor]) -> None:
             axes.plot(middle[index], share[index], marker="|", color=colour, ms=6)
     axes.set_xscale("symlog", linthresh=1, linscale=1)
     axes.set_xlim(-1e3, 1e3)
-    axes.set_xticks([-100, -10, -1, 0, 1, 10, 100], ["", "−10", "", "0", "", "10", ""])
+    axes.set_xticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "", "", "0", "", "", "100"])
     axes.xaxis.set_minor_locator(plotting.no_ticks())
     axes.set_yscale("log")
     axes.set_ylim(1e-9, 10)

@@ -47,7 +47,9 @@ class TensorSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.name) or self.name == "lengths":
-            raise ConfigError(f"tensor name {self.name!r}: use letters, digits, dot, dash and underscore; not 'lengths'")
+            raise ConfigError(
+                f"tensor name {self.name!r}: use letters, digits, dot, dash and underscore; not 'lengths'"
+            )
         if self.kind not in KINDS:
             raise ConfigError(f"tensor {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
         if self.dtype not in NATIVE_DTYPES:

@@ -42,7 +42,9 @@ def build(name: str, parameters: Mapping[str, Any]) -> Codec:
     known = {f.name for f in fields(cls)}
     unknown = sorted(set(parameters) - known)
     if unknown:
-        raise ConfigError(f"codec {name}: unknown key {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}")
+        raise ConfigError(
+            f"codec {name}: unknown key {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}"
+        )
     try:
         return cls(**parameters)
     except (TypeError, ValueError) as error:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.with_side import WithSideCoder
 from lamofc.entropy import bank, bits, grouped, lattice_points, scales
 from lamofc.entropy.ans import Decoder, Encoder
-from lamofc.interfaces import Assets, TensorSpec
+from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import lloyd_max, maxabs, uniform
 from lamofc.transforms import hadamard, lattice
 
@@ -48,29 +47,35 @@ class Codec(interfaces.Codec):
         return Coder(specs, _QUANTISERS[self.quantiser](self))
 
 
-class Coder(WithSideCoder):
+class Coder:
     """Payload: rotated values of unit size. Side: sizes (RMS) of the vectors."""
 
-    side = "sizes"
-
     def __init__(self, specs: Sequence[TensorSpec], quantiser: LloydMax | Uniform | Lattice) -> None:
-        super().__init__(specs)
-        self.quantiser = quantiser
+        self.specs, self.quantiser = list(specs), quantiser
+        self.sections = [name for s in specs for name in (s.name, f"{s.name}/sizes")]
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> tuple[bytes, bytes]:
-        vectors, encoder = maxabs.to_vectors(array, spec), Encoder()
-        sizes = scales.put_sizes(encoder, np.maximum(_rms(vectors), _SMALLEST))
-        rotated = hadamard.forward(vectors / sizes[:, None])
-        return self.quantiser.encode(rotated.ravel()), encoder.bytes()
+    def encode(self, sample: Sample) -> list[bytes]:
+        """All tensors are rotated together, which short prompts gain from."""
+        vectors = [maxabs.to_vectors(sample[s.name], s) for s in self.specs]
+        encoders = [Encoder() for _ in self.specs]
+        sizes = [scales.put_sizes(e, _rms(v)) for e, v in zip(encoders, vectors, strict=True)]
+        rotated = _together(hadamard.forward, [v / s[:, None] for v, s in zip(vectors, sizes, strict=True)])
+        pairs = zip(rotated, encoders, strict=True)
+        return [data for r, encoder in pairs for data in (self.quantiser.encode(r.ravel()), encoder.bytes())]
 
-    def decode_tensor(self, payload: bytes, side: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
-        count, size = maxabs.layout(shape, spec)
-        decoder = Decoder(side)
-        sizes = scales.take_sizes(decoder, count)
-        decoder.close()
-        rotated = self.quantiser.decode(payload, count * size).reshape(count, size)
+    def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
+        layouts = [maxabs.layout(shapes[s.name], s) for s in self.specs]
+        sizes = [_take_sizes(side, count) for side, (count, _) in zip(sections[1::2], layouts, strict=True)]
+        payloads = zip(sections[::2], layouts, strict=True)
+        rotated = [
+            self.quantiser.decode(data, count * width).reshape(count, width) for data, (count, width) in payloads
+        ]
+        vectors = _together(hadamard.backward, rotated)
         with np.errstate(over="ignore"):
-            return maxabs.from_vectors(hadamard.backward(rotated) * sizes[:, None], spec, shape)
+            return {
+                s.name: maxabs.from_vectors(v * size[:, None], s, shapes[s.name])
+                for s, v, size in zip(self.specs, vectors, sizes, strict=True)
+            }
 
 
 class LloydMax:
@@ -125,8 +130,29 @@ class Lattice:
 
 
 def _rms(vectors: np.ndarray) -> np.ndarray:
-    """(n, size) -> (n,) float64."""
-    return np.sqrt(np.mean(np.square(vectors, dtype=np.float64), axis=1)) if vectors.size else np.zeros(len(vectors))
+    """(n, size) -> (n,) float64, not quite 0."""
+    if not vectors.size:
+        return np.full(len(vectors), _SMALLEST)
+    return np.maximum(np.sqrt(np.mean(np.square(vectors, dtype=np.float64), axis=1)), _SMALLEST)
+
+
+def _take_sizes(side: bytes, count: int) -> np.ndarray:
+    decoder = Decoder(side)
+    sizes = scales.take_sizes(decoder, count)
+    decoder.close()
+    return sizes
+
+
+def _together(transform: Callable[[np.ndarray], np.ndarray], parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Apply a transform of rows to matrices, those of one width in one call."""
+    out = list(parts)
+    for width in {p.shape[1] for p in parts}:
+        chosen = [i for i, p in enumerate(parts) if p.shape[1] == width]
+        joined = transform(np.concatenate([parts[i] for i in chosen]))
+        ends = np.cumsum([len(parts[i]) for i in chosen])[:-1]
+        for i, part in zip(chosen, np.split(joined, ends), strict=True):
+            out[i] = part
+    return out
 
 
 _QUANTISERS = {"lloyd-max": LloydMax, "uniform": Uniform, "d4": Lattice, "e8": Lattice}

@@ -75,6 +75,7 @@ class Coder(WithSideCoder):
         self.codec, self.store = codec, coded if codec.entropy else packed
         first = (1 << codec.bits) - 2
         self.levels = {s.name: _asset(assets, s, "levels")[first : 2 * first + 2] for s in specs}
+        self.finders = {name: kmeans1d.Finder(levels) for name, levels in self.levels.items()}
         self.ranges = {s.name: _asset(assets, s, "ranges") for s in specs if s.kind == "key"}
         for spec in specs:
             if spec.kind == "key" and self.ranges[spec.name].shape != (2, spec.channels):
@@ -88,7 +89,7 @@ class Coder(WithSideCoder):
             ranges, coded_ranges = to_float32(narrow), narrow.tobytes()
         normal = _normalise(matrix, ranges, spec)
         outside = np.abs(normal) > 1
-        indices = kmeans1d.nearest(normal, self.levels[spec.name])
+        indices = self.finders[spec.name].nearest(normal)
         indices[outside] = 0
         encoder = Encoder()
         _put_mask(encoder, outside)
@@ -127,8 +128,9 @@ def _ranges(matrix: np.ndarray, axis: int, outliers: float) -> np.ndarray:
     if not matrix.size:
         return np.stack([np.zeros(matrix.shape[1 - axis]), np.ones(matrix.shape[1 - axis])]).astype(np.float32)
     beyond = int(outliers / 2 * count + 0.5)
-    ordered = np.partition(matrix, sorted({beyond, count - 1 - beyond}), axis)
-    low, high = (np.take(ordered, i, axis).astype(np.float64) for i in (beyond, count - 1 - beyond))
+    rows = np.ascontiguousarray(matrix if axis else matrix.T)
+    ordered = np.partition(rows, sorted({beyond, count - 1 - beyond}), 1)
+    low, high = (ordered[:, i].astype(np.float64) for i in (beyond, count - 1 - beyond))
     return np.stack([(low + high) / 2, np.maximum((high - low) / 2, _SMALLEST)]).astype(np.float32)
 
 

@@ -6,6 +6,7 @@ The encoder keeps what it is given and pushes it in reverse at the end: the deco
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import constriction
 import numpy as np
@@ -50,6 +51,12 @@ class Encoder:
         """Integers 0 .. table.size-1, any shape; not to be changed before `bytes`. KeyError in `bytes` on others."""
         self._append(np.ascontiguousarray(symbols, np.int32).ravel(), table.model, table.floor)
 
+    def put_rows(self, symbols: np.ndarray, tables: Sequence[Table]) -> None:
+        """As `put` for (rows, n) with a table for each row."""
+        rows = np.ascontiguousarray(symbols, np.int32)
+        self._parts += [(row, table.model) for row, table in zip(rows, tables, strict=True)]
+        self._floor += rows.shape[1] * sum(table.floor for table in tables)
+
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
         values = np.atleast_1d(np.asarray(values)).ravel()
@@ -89,6 +96,14 @@ class Decoder:
         """-> (count,) int32."""
         return self._take(count, table.model, table.floor)
 
+    def take_rows(self, count: int, tables: Sequence[Table]) -> np.ndarray:
+        """-> (rows, count) int32, each row under its table."""
+        self._spend(count * sum(table.floor for table in tables), count * len(tables))
+        out = np.empty((len(tables), count), np.int32)
+        for row, table in zip(out if count else (), tables, strict=bool(count)):
+            row[:] = self._coder.decode(table.model, count)
+        return out
+
     def take_uniform(self, count: int, size: int) -> np.ndarray:
         """-> (count,) int64."""
         values = np.zeros(count, np.int64)
@@ -106,10 +121,13 @@ class Decoder:
             raise BitstreamError("entropy-coded bytes hold more than their symbols: damaged, or other tables")
 
     def _take(self, count: int, model: object, floor: float) -> np.ndarray:
-        self._bits -= count * floor
+        self._spend(count * floor, count)
+        return self._coder.decode(model, count) if count else np.empty(0, np.int32)
+
+    def _spend(self, bits: float, count: int) -> None:
+        self._bits -= bits
         if self._bits < 0:
             raise BitstreamError(f"{count} symbols cannot come from so few entropy-coded bytes")
-        return self._coder.decode(model, count) if count else np.empty(0, np.int32)
 
 
 def _uniform_floor(size: int) -> float:

@@ -44,8 +44,7 @@ def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: list[Table] | N
         sent = _sent_levels(symbols, top)
         adaptive.put(encoder, sent.T)
         tables = _sent_tables(sent)
-    for row, table in zip(symbols + np.int32(top), tables, strict=True):
-        encoder.put(row, table)
+    encoder.put_rows(symbols + np.int32(top), tables)
 
 
 def take(decoder: Decoder, channels: int, count: int, top: int, tables: list[Table] | None) -> np.ndarray:
@@ -55,7 +54,7 @@ def take(decoder: Decoder, channels: int, count: int, top: int, tables: list[Tab
     if tables is None:
         sent = adaptive.take(decoder, 2 * top + 1, channels).T
         tables = _sent_tables(np.clip(sent, 0, _SENT_LEVELS))
-    return np.stack([decoder.take(count, table) for table in tables]) - np.int32(top)
+    return decoder.take_rows(count, tables) - np.int32(top)
 
 
 def _sent_levels(symbols: np.ndarray, top: int) -> np.ndarray:

@@ -6,9 +6,11 @@ of probability (finer tables fit better and cost more).
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from lamofc.entropy import bank, fitting, grouped
+from lamofc.entropy import bank, fitting
 from lamofc.entropy.ans import Decoder, Encoder, Table
 from lamofc.errors import BitstreamError
 
@@ -32,8 +34,13 @@ def put(encoder: Encoder, symbols: np.ndarray, alphabet: int) -> None:
     elif mode == _CONSTANT:
         encoder.put_uniform(int(symbols[0]), alphabet)
     else:
-        first = _put_levels(encoder, levels, alphabet)
-        encoder.put(symbols - first, _table(levels[levels.nonzero()[0][0] :], _RESOLUTIONS[mode]))
+        used = levels.nonzero()[0]
+        first, last = int(used[0]), int(used[-1])
+        encoder.put_uniform(first, alphabet)
+        encoder.put_uniform(last, alphabet)
+        levels = levels[first : last + 1]
+        _put_levels(encoder, levels)
+        encoder.put(symbols - np.int32(first), _table(levels, _RESOLUTIONS[mode]))
 
 
 def take(decoder: Decoder, count: int, alphabet: int) -> np.ndarray:
@@ -45,7 +52,10 @@ def take(decoder: Decoder, count: int, alphabet: int) -> np.ndarray:
         return decoder.take_uniform(count, alphabet).astype(np.int32)
     if mode == _CONSTANT:
         return np.full(count, decoder.take_one(alphabet), np.int32)
-    first, levels = _take_levels(decoder, alphabet, _RESOLUTIONS[mode])
+    first, last = decoder.take_one(alphabet), decoder.take_one(alphabet)
+    if last <= first:
+        raise BitstreamError(f"table of symbols {first} .. {last} is empty")
+    levels = _take_levels(decoder, last - first + 1, _RESOLUTIONS[mode])
     return decoder.take(count, _table(levels, _RESOLUTIONS[mode])) + np.int32(first)
 
 
@@ -71,18 +81,17 @@ def _levels(counts: np.ndarray, resolution: int) -> np.ndarray:
     return np.where(counts > 0, 1 + np.maximum(np.rint(logs) + top, 0), 0).astype(np.int32)
 
 
-def _weights(levels: np.ndarray, resolution: int) -> np.ndarray:
-    """Integer frequencies of levels: rounded powers of two, 0 for absent symbols."""
-    return np.where(levels > 0, np.maximum(np.rint(np.exp2((levels - 1) / resolution)), 1), 0).astype(np.int64)
-
-
 def _table(levels: np.ndarray, resolution: int) -> Table:
-    weights = _weights(levels, resolution)
-    total = int(weights.sum())
-    excess = max(0, total.bit_length() - 23)
-    trimmed = np.where(weights > 0, np.maximum(weights >> excess, 1), 0)
-    last = int(np.flatnonzero(trimmed)[-1]) + 1
-    return Table(trimmed[: max(last, 2)])
+    """Table of the symbols from the first to the last that occurs; others in between get the least frequency."""
+    weights = _weights(resolution)[levels]
+    excess = max(0, int(weights.sum()).bit_length() - 23)
+    return Table(weights >> excess)
+
+
+@cache
+def _weights(resolution: int) -> np.ndarray:
+    """Integer frequency of each level: rounded powers of two, 0 for absent symbols."""
+    return np.append(0, np.rint(np.exp2(np.arange(resolution * _OCTAVES + 1) / resolution))).astype(np.int64)
 
 
 def _steps(levels: np.ndarray) -> np.ndarray:
@@ -92,24 +101,17 @@ def _steps(levels: np.ndarray) -> np.ndarray:
     return steps
 
 
-def _put_levels(encoder: Encoder, levels: np.ndarray, alphabet: int) -> int:
-    used = np.flatnonzero(levels)
-    first, last = int(used[0]), int(used[-1])
-    steps = _steps(levels[first : last + 1])
-    index = np.minimum(fitting.best(steps), bank.SIZE - 1)
-    encoder.put_uniform(first, alphabet)
-    encoder.put_uniform(last, alphabet)
-    encoder.put_uniform(int(index[0]), bank.SIZE)
-    grouped.put(encoder, steps, index)
-    return first
+def _put_levels(encoder: Encoder, levels: np.ndarray) -> None:
+    steps = _steps(levels)
+    reach = np.searchsorted(bank.reach(), np.abs(steps).max())  # the first table with a symbol for every step
+    index = int(max(min(fitting.best(steps)[0], bank.SIZE - 1), reach))
+    encoder.put_uniform(index, bank.SIZE)
+    encoder.put(steps + bank.reach()[index], bank.table(index))
 
 
-def _take_levels(decoder: Decoder, alphabet: int, resolution: int) -> tuple[int, np.ndarray]:
-    first, last = decoder.take_one(alphabet), decoder.take_one(alphabet)
-    if last <= first:
-        raise BitstreamError(f"table of symbols {first} .. {last} is empty")
+def _take_levels(decoder: Decoder, count: int, resolution: int) -> np.ndarray:
     index = decoder.take_one(bank.SIZE)
-    levels = np.cumsum(grouped.take(decoder, last - first + 1, np.array([index]))[0])
+    levels = np.cumsum(decoder.take(count, bank.table(index)) - bank.reach()[index])
     if levels.min() < 0 or levels.max() > 1 + resolution * _OCTAVES or levels[0] == 0 or levels[-1] == 0:
         raise BitstreamError("table of probabilities is out of range")
-    return first, levels.astype(np.int32)
+    return levels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _ROUNDS = 60
+_CELLS = 1 << 13
 
 
 def fit(values: np.ndarray, width: int) -> np.ndarray:
@@ -23,6 +24,19 @@ def fit(values: np.ndarray, width: int) -> np.ndarray:
     return np.sort(levels).astype(np.float32)
 
 
-def nearest(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """float32, any shape -> indices of the nearest levels, uint8."""
-    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values).astype(np.uint8)
+class Finder:
+    """Finds the nearest of ascending levels by a table of fine cells over -1 .. 1, beyond which the last ones reach."""
+
+    def __init__(self, levels: np.ndarray) -> None:
+        edges = ((levels[1:] + levels[:-1]) / 2).astype(np.float32)
+        lower = (np.arange(_CELLS) / (_CELLS / 2) - 1).astype(np.float32)
+        self._first = np.searchsorted(edges, lower).astype(np.uint8)
+        self._edges = np.append(edges, np.float32(np.inf))
+
+    def nearest(self, values: np.ndarray) -> np.ndarray:
+        """float32, any shape -> indices of the levels, uint8. Where three levels share a cell, the nearest but one."""
+        cells = np.clip(values * np.float32(_CELLS / 2) + np.float32(_CELLS / 2), 0, _CELLS - 1).astype(np.int32)
+        found = self._first[cells]
+        found += values > self._edges[found]
+        found += values > self._edges[found]
+        return found

@@ -86,14 +86,19 @@ class Ans:
         return s
 
     def uniform(self, size):
+        return self.uniforms(1, size)[0]
+
+    def uniforms(self, count, size):
         if size == 1:
-            return 0
-        if size <= 2**16:
-            part = 2**24 // size
+            return [0] * count
+        if size > 2**16:
+            low, high = self.uniforms(count, 2**16), self.uniforms(count, size >> 16)
+            return [a | b << 16 for a, b in zip(low, high, strict=True)]
+        part, out = 2**24 // size, []
+        for _ in range(count):
             s = min(self.state % 2**24 // part, size - 1)
-            return self.symbol_between(s * part, (s + 1) * part if s < size - 1 else 2**24, s)
-        low = self.uniform(2**16)
-        return low | self.uniform(size >> 16) << 16
+            out.append(self.symbol_between(s * part, (s + 1) * part if s < size - 1 else 2**24, s))
+        return out
 
     def symbol_between(self, low, high, s):
         self.state = (self.state >> 24) * (high - low) + self.state % 2**24 - low
@@ -130,16 +135,16 @@ def integers(ans, count):
     table = bounds([max(1, round(0.75**k * 2**18)) for k in range(32)])
     classes, out = [ans.symbol(table) for _ in range(count)], [0] * count
     for k in sorted(set(classes) - {0}):
-        for i in range(count):
-            if classes[i] == k:
-                out[i] = 2**k + ans.uniform(2**k) - 1
+        members = [i for i in range(count) if classes[i] == k]
+        for i, u in zip(members, ans.uniforms(len(members), 2**k), strict=True):
+            out[i] = 2**k + u - 1
     return out
 
 
 def grouped(ans, count, index):
     """One row."""
     low = max(0, (index - 40) // 4 + 1)
-    below = [ans.uniform(2**low) for _ in range(count)] if low else [0] * count
+    below = ans.uniforms(count, 2**low)
     table, reach = laplace(index - 4 * low)
     values = [ans.symbol(table) - reach for _ in range(count)]
     escaped = [i for i in range(count) if values[i] > reach]
@@ -148,9 +153,15 @@ def grouped(ans, count, index):
     return [v * 2**low + b - 2 ** (low - 1) if low else v for v, b in zip(values, below, strict=True)]
 
 
+def around(ans, count, size):
+    middle, index = ans.uniform(size), ans.uniform(41)
+    if index == 40:
+        return [middle] * count
+    return [min(max(d + middle, 0), size - 1) for d in grouped(ans, count, index)]
+
+
 def indices(ans, count):
-    middle, index = ans.uniform(256), ans.uniform(40)
-    return [min(max(d + middle, 0), 143) for d in grouped(ans, count, index)]
+    return [min(index, 143) for index in around(ans, count, 256)]
 
 
 def mask(ans, rows, count):

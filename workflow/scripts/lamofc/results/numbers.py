@@ -82,7 +82,8 @@ def _escaped(text: str) -> str:
 def side_by_side(tidy: pd.DataFrame, unit: str) -> pd.DataFrame:
     """One line per (curve, codec): value with interval, then overlap, for each measure of a comparison."""
     cells = tidy.assign(
-        value=[rounded(r.value, r.low, r.high) for r in tidy.itertuples()], overlap=[f"{o:.0%}" for o in tidy.overlap]
+        value=[rounded(r.value, r.low, r.high) for r in tidy.itertuples()],
+        overlap=[f"{o:.0%}" if o else MISSING for o in tidy.overlap],
     )
     lines = []
     for (curve, codec), rows in cells.groupby(["curve", "codec"], sort=False):

@@ -1,7 +1,8 @@
-"""Training data: random crops of index planes, from the calibration features of several models."""
+"""Training data: index planes as the codec lays them out, from the calibration features of several models."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,51 +10,54 @@ import numpy as np
 
 from lamofc.dtypes import to_float32
 from lamofc.interfaces import Sample, TensorSpec
-from lamofc.packing.planes import Layout, to_matrix
+from lamofc.packing.planes import Layout
 from lamofc.store import FeatureReader
 from lamofc.transforms import kmeans_table
 
-MAX_ELEMENTS = 1 << 21  # of one tensor kept for crops
+Planes = list[np.ndarray]  # uint8, one per tensor and sample
 
 
-def index_planes(store: Path, assign: str, samples: int) -> list[np.ndarray]:
-    """One uint8 plane per tensor of a store: its k-means indices, matrices of all samples one below the other."""
+def index_planes(store: Path, assign: str, samples: int) -> Planes:
+    """The k-means index planes of a store's first samples, tightly packed."""
     reader = FeatureReader(store)
     found = list(reader.read(0, min(samples, len(reader))))
-    return [p for s in reader.specs if (p := _plane(found, s, assign)).size]
+    return [plane for spec in reader.specs for plane in _of_tensor(found, spec, assign)]
 
 
-def _plane(samples: Sequence[Sample], spec: TensorSpec, assign: str) -> np.ndarray:
+def _of_tensor(samples: Sequence[Sample], spec: TensorSpec, assign: str) -> Planes:
     arrays = [to_float32(s[spec.name]) for s in samples if s[spec.name].size]
     if not arrays:
-        return np.zeros((0, 0), np.uint8)
+        return []
     table = kmeans_table.fit_table(np.concatenate([a.ravel() for a in arrays]))
-    planes = [kmeans_table.assign(_as_plane(a, spec), table, assign) for a in arrays]
-    width = min(p.shape[1] for p in planes)
-    stacked = np.concatenate([p[:, :width] for p in planes])
-    return stacked[: max(1, MAX_ELEMENTS // width)]
+    layouts = [Layout(spec.kind, a.shape, "tight") for a in arrays]
+    return [p.pack(kmeans_table.assign(a, table, assign)) for p, a in zip(layouts, arrays, strict=True)]
 
 
-def _as_plane(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """Matrices of enough columns are stacked unpadded; narrow ones and vectors as the codec would lay them out."""
-    matrix = to_matrix(array, spec.kind)
-    narrow = matrix.shape[1] < 32 or spec.kind == "pooled"
-    return Layout(spec.kind, array.shape, "tight").pack(array) if narrow else matrix
+def batches(models: Sequence[Planes], size: int, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless batches (any, 1, height, width) in [0, 1) of about count x size x size elements.
 
-
-def batches(
-    models: Sequence[Sequence[np.ndarray]], size: int, count: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Endless batches (count, 1, size, size) in [0, 1): a random model, a random tensor of it, a random place."""
+    A batch comes from one random model: random planes of one shape, whole where they are no larger than `size` on a
+    side, else cut at random. So the network meets the sizes, folds and borders that it will code.
+    """
+    shelves = [_by_shape(planes, size) for planes in models]
     while True:
-        crops = []
-        for _ in range(count):
-            planes = models[rng.integers(len(models))]
-            crops.append(_crop(planes[rng.integers(len(planes))], size, rng))
+        shelf = shelves[rng.integers(len(shelves))]
+        shapes = list(shelf)
+        share = np.array([len(shelf[s]) * s[0] * s[1] for s in shapes], np.float64)
+        shape = shapes[rng.choice(len(shapes), p=share / share.sum())]
+        planes = shelf[shape]
+        number = max(1, round(count * size**2 / (shape[0] * shape[1])))
+        crops = [_crop(planes[i], shape, rng) for i in rng.integers(len(planes), size=number)]
         yield np.stack(crops)[:, None].astype(np.float32) / kmeans_table.LEVELS
 
 
-def _crop(plane: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    top, left = (int(rng.integers(max(0, n - size) + 1)) for n in plane.shape)
-    crop = plane[top : top + size, left : left + size]
-    return np.pad(crop, [(0, size - n) for n in crop.shape], mode="edge")
+def _by_shape(planes: Planes, size: int) -> dict[tuple[int, int], Planes]:
+    shelf = defaultdict(list)
+    for plane in planes:
+        shelf[min(plane.shape[0], size), min(plane.shape[1], size)].append(plane)
+    return dict(shelf)
+
+
+def _crop(plane: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    top, left = (int(rng.integers(have - want + 1)) for have, want in zip(plane.shape, shape, strict=True))
+    return plane[top : top + shape[0], left : left + shape[1]]

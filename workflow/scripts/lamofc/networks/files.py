@@ -73,3 +73,24 @@ def of_lambda(arrays: Mapping[str, np.ndarray], lmbda: float, name: str) -> dict
         have = ", ".join(names_under(arrays)) or "no network at all"
         raise ConfigError(f"network {name} has no lambda {own}: it has {have}; take one of its lambdas or train it")
     return found | mine
+
+
+def shortened(arrays: Mapping[str, np.ndarray], coarse: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Weights as files keep them: float16, and int8 with a float16 `<name>.scale` per row of kernels whose name
+    starts with one of `coarse` (hyper transforms: they only predict scales, which are rounded to a table anyway)."""
+    out = {k: v.astype(np.float16) for k, v in arrays.items()}
+    for name in [k for k in out if k.startswith(coarse) and out[k].ndim == 4]:
+        kernel = out[name].astype(np.float32)
+        scale = (np.abs(kernel).max((1, 2, 3), keepdims=True) / 127).astype(np.float16)
+        out[f"{name}.scale"] = scale
+        steps = kernel / np.maximum(scale.astype(np.float32), 1e-7)
+        out[name] = np.clip(np.rint(steps), -127, 127).astype(np.int8)
+    return out
+
+
+def widened(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Float32 weights from what `shortened` made; integer tables stay as they are."""
+    out = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    for name in [k.removesuffix(".scale") for k in out if k.endswith(".scale")]:
+        out[name] = out[name] * out.pop(f"{name}.scale")
+    return out

@@ -18,9 +18,11 @@ from compressai.models.base import get_scale_table
 from compressai.models.utils import conv, deconv
 from torch import nn
 
-from lamofc.networks.files import SHARED, lambda_name
+from lamofc.networks.files import SHARED, lambda_name, shortened
 from lamofc.networks.rans import Tables
 
+_GAIN_SPEED = 10.0  # gains are exp(this x parameter): they move that much faster than weights
+_Z_RANGE = 3  # of the hyper-latents at the start, whose standard deviation is one
 _GAMMA = 0.01  # of the GDN layers at the start: nearly linear, since planes are not images
 # At high rate, a step of 1 / sqrt(lambda x this) balances d(rate) and lambda x 255^2 x d(MSE).
 _HIGH_RATE = 2 * math.log(2) * 255**2 / 12
@@ -37,9 +39,9 @@ class GainedHyperprior(ScaleHyperprior):
         super().__init__(n, m)
         self.lambdas = tuple(lambdas)
         self.g_a[0], self.g_s[6] = conv(1, n), deconv(n, 1)
-        self.bottlenecks = nn.ModuleList(EntropyBottleneck(n) for _ in lambdas)
+        self.bottlenecks = nn.ModuleList(EntropyBottleneck(n, init_scale=_Z_RANGE) for _ in lambdas)
         self.entropy_bottleneck = None
-        start = torch.log(torch.tensor([[(_HIGH_RATE * x) ** 0.5] for x in lambdas]))
+        start = torch.log(torch.tensor([[(_HIGH_RATE * x) ** 0.5] for x in lambdas])) / _GAIN_SPEED
         self.log_gain = nn.ParameterDict(
             {
                 "y": nn.Parameter(start.repeat(1, m)),
@@ -53,11 +55,11 @@ class GainedHyperprior(ScaleHyperprior):
 
     def forward(self, x: torch.Tensor, k: int) -> dict[str, torch.Tensor]:
         """Planes (batch, 1, height, width) at lambda k -> x_hat and the likelihoods of y and z."""
-        gain = {name: g[k].exp().reshape(1, -1, 1, 1) for name, g in self.log_gain.items()}
+        gain = {name: (_GAIN_SPEED * g[k]).exp().reshape(1, -1, 1, 1) for name, g in self.log_gain.items()}
         y = self.g_a(x)
         z = self.h_a(y.abs()) * gain["z"]
         z_hat, p_z = self.bottlenecks[k](z)
-        scales = self.h_s(z_hat * gain["z_inverse"]) * gain["y"]
+        scales = self.h_s(z_hat * gain["z_inverse"])[:, :, : y.shape[2], : y.shape[3]] * gain["y"]
         y_hat, p_y = self.gaussian_conditional(y * gain["y"], scales)
         return {"x_hat": self.g_s(y_hat * gain["y_inverse"]), "y": p_y, "z": p_z}
 
@@ -67,20 +69,22 @@ class GainedHyperprior(ScaleHyperprior):
         y = self.g_a(x)
         self.h_s[4].bias.copy_(y.std((0, 2, 3)).clamp(min=1e-3))
         spread = self.h_a(y.abs()).std((0, 2, 3)).clamp(min=1e-4)
-        self.log_gain["z"].copy_(torch.log(3 / spread).expand_as(self.log_gain["z"]))
-        self.log_gain["z_inverse"].copy_(torch.log(spread / 3).expand_as(self.log_gain["z"]))
+        for name, sign in (("z", -1), ("z_inverse", 1)):
+            self.log_gain[name].copy_((sign / _GAIN_SPEED * torch.log(spread)).expand_as(self.log_gain[name]))
 
     def aux_loss(self) -> torch.Tensor:
         return sum(b.loss() for b in self.bottlenecks)
 
     @torch.no_grad()
     def export(self) -> dict[str, np.ndarray]:
-        """Arrays of a network file: convolutions and GDN in float16, gains and medians in float32, integer tables."""
+        """Arrays of a network file: weights as `files.shortened` keeps them, gains and medians in float32, integer
+        tables."""
         self.gaussian_conditional.update_scale_table(get_scale_table(), force=True)
         alone = len(self.lambdas) == 1
         home = lambda_name(self.lambdas[0]) if alone else SHARED
-        layers = ("g_a.", "g_s.", "h_a.", "h_s.")
-        out = {f"{home}/{n}": p.numpy().astype(np.float16) for n, p in self.named_parameters() if n.startswith(layers)}
+        hyper = ("h_a.", "h_s.")
+        weights = {n: p.numpy() for n, p in self.named_parameters() if n.startswith(("g_a.", "g_s.", *hyper))}
+        out = {f"{home}/{n}": a for n, a in shortened(weights, hyper).items()}
         out[f"{home}/scale_table"] = self.gaussian_conditional.scale_table.numpy()
         out |= _tables(f"{home}/y", self.gaussian_conditional)
         for k, lmbda in enumerate(self.lambdas):
@@ -88,7 +92,7 @@ class GainedHyperprior(ScaleHyperprior):
             bottleneck.update(force=True, update_quantiles=True)
             out[f"{own}/medians"] = bottleneck.quantiles[:, 0, 1].numpy().copy()
             out |= _tables(f"{own}/z", bottleneck)
-            out |= {f"{own}/gain.{n}": g[k].exp().numpy() for n, g in self.log_gain.items()}
+            out |= {f"{own}/gain.{n}": (_GAIN_SPEED * g[k]).exp().numpy() for n, g in self.log_gain.items()}
         return out
 
     def _start_as_packets(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lamofc.networks import rans
+from lamofc.networks import files, rans
 
 STRIDE = 16  # planes must be multiples of it
 Arrays = Mapping[str, np.ndarray]
@@ -40,7 +40,7 @@ def single_threaded() -> Iterator[None]:
 
 def fold_gains(arrays: Arrays) -> dict[str, np.ndarray]:
     """Float32 weights of one lambda with its gains multiplied in (none: as they are). Tables stay integers."""
-    out = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    out = files.widened(arrays)
     if "gain.y" not in out:
         return out
     y, y_inverse, z, z_inverse = (out.pop(f"gain.{n}") for n in ("y", "y_inverse", "z", "z_inverse"))

@@ -17,7 +17,8 @@ from lamofc.networks import crops, files
 from lamofc.networks.gained import GainedHyperprior
 
 Log = Callable[[str], None]
-_REPORT_EVERY = 50
+_REPORT_EVERY = 25
+_MEAN_OVER = 100  # steps
 _TRANSFORMS = ("g_a.", "g_s.")
 
 
@@ -76,6 +77,7 @@ def _train_group(
                 curve.append({"step": step + 1, "lambda": lmbda, "bpp": round(bpp, 5), "mse": round(mse, 8)})
                 log(f"{name}: step {step + 1}, lambda {lmbda:g}: {bpp:.3f} bit per element, plane MSE {mse:.3g}")
             pending = []
+    steps.finish()
     return model.eval(), curve
 
 
@@ -85,7 +87,8 @@ def _cosine(done: float) -> float:
 
 class _Steps:
     """Optimisers of a model: Adam with a rate for the transforms and one for the rest, both falling as a cosine;
-    Adam on the bottlenecks' quantiles."""
+    Adam on the bottlenecks' quantiles. What is kept is a running mean of the weights: at high rates synthesis must
+    invert analysis closely, and the last steps' jitter alone would cost more than their noise in the rate."""
 
     def __init__(self, model: GainedHyperprior, entry: Mapping[str, Any]) -> None:
         named = dict(model.named_parameters())
@@ -98,6 +101,9 @@ class _Steps:
         self.aux_optimizer = torch.optim.Adam(aux, lr=entry["aux_learning_rate"])
         total = max(1, entry["steps"] * len(model.lambdas))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda i: _cosine(i / total))
+
+        self._means = [p.detach().clone() for p in model.parameters()]
+        self._taken = 0
 
     def take(self, x: torch.Tensor, k: int) -> tuple[float, float]:
         """One step at lambda k -> (bits per element, plane MSE)."""
@@ -112,4 +118,17 @@ class _Steps:
         self.aux_optimizer.zero_grad()
         self.model.aux_loss().backward()
         self.aux_optimizer.step()
+        self._average()
         return bpp.item(), mse.item()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        self._taken += 1
+        share = 1 / min(self._taken + 1, _MEAN_OVER)
+        torch._foreach_lerp_(self._means, list(self.model.parameters()), share)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Put the means in the weights' place."""
+        for parameter, mean in zip(self.model.parameters(), self._means, strict=True):
+            parameter.copy_(mean)

@@ -4,8 +4,8 @@ The matrix of a tensor has tokens (or channels of a state) as rows; heads lie si
 tiles of a mosaic. Two packings turn the matrix into the coded plane:
 
 paper: every side is padded with zeros to a multiple of 64, whatever the tensor's size.
-tight: matrices with a short side are folded towards a square, and sides are padded only to a multiple of 16 (the
-       stride of the analysis transform), by repeating the last row and column.
+tight: matrices are cut into pieces and stacked so that the plane fits its padding closely; sides are padded only to a
+       multiple of 16 (the stride of the analysis transform), by repeating the last row and column.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 PACKINGS = ("tight", "paper")
 PAPER_MULTIPLE = 64
 TIGHT_MULTIPLE = 16
-_MIN_ROWS = 16
-_MIN_COLUMNS = 32
+_SIDE = 64  # stride of the hyper-latents
+_HYPER_SHARE = 0.05
+_CUT_COST = 0.005
 
 
 def matrix_shape(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -65,7 +66,7 @@ class Layout:
         """Height and width of the coded plane."""
         multiple = PAPER_MULTIPLE if self.packing == "paper" else TIGHT_MULTIPLE
         rows, columns = self._folded_shape()
-        return -(-rows // multiple) * multiple, -(-columns // multiple) * multiple
+        return _rounded(rows, multiple), _rounded(columns, multiple)
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         """Array in natural shape -> plane of the same dtype."""
@@ -83,11 +84,12 @@ class Layout:
         return np.ascontiguousarray(from_matrix(matrix, self.kind, self.shape))
 
     def _folds(self) -> tuple[int, int]:
-        """Number of pieces that the rows and that the columns are cut into."""
+        """Number of pieces that the rows (laid side by side) and the columns (one below the other) are cut into."""
         rows, columns = matrix_shape(self.kind, self.shape)
-        if columns < _MIN_COLUMNS and rows > columns:
-            return round((rows / columns) ** 0.5), 1
-        return (1, round((columns / rows) ** 0.5)) if rows < _MIN_ROWS and columns > rows else (1, 1)
+        across = {-(-side // columns) for side in range(_SIDE, 9 * _SIDE, _SIDE) if columns < _SIDE and rows > side}
+        down = range(1, max(1, columns // TIGHT_MULTIPLE) + 1)
+        candidates = [(1, n) for n in down] + [(n, 1) for n in sorted(across)]
+        return min(candidates, key=lambda c: _cost(-(-rows // c[0]) * c[1], -(-columns // c[1]) * c[0], max(c)))
 
     def _folded_shape(self) -> tuple[int, int]:
         rows, columns = matrix_shape(self.kind, self.shape)
@@ -108,6 +110,18 @@ class Layout:
         height, width = matrix.shape[0] // down, matrix.shape[1] // across
         cut = matrix.reshape(down, height, across, width).transpose(2, 1, 0, 3)
         return cut.reshape(across * height, down * width)[:rows, :columns]
+
+
+def _cost(rows: int, columns: int, pieces: int) -> float:
+    """Latents of a padded plane, its hyper-latents at a small share, and a little for every cut, since pieces of
+    different channels are no neighbours; in arbitrary units."""
+    latents = _rounded(rows, TIGHT_MULTIPLE) * _rounded(columns, TIGHT_MULTIPLE)
+    hyper_latents = _rounded(rows, _SIDE) * _rounded(columns, _SIDE)
+    return latents + _HYPER_SHARE * hyper_latents + _CUT_COST * (pieces - 1) * rows * columns
+
+
+def _rounded(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
 
 
 def _tiles(channels: int) -> tuple[int, int]:

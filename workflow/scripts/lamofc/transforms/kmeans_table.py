@@ -21,7 +21,7 @@ def fit_table(values: np.ndarray, levels: int = LEVELS) -> np.ndarray:
 
     Deterministic: the start is the high-rate optimal level density f^(1/3) (Panter and Dite, 1951), and each round is
     exact, from prefix sums over the sorted values; levels without values go to the worst cells. Fewer distinct values
-    than levels repeat the highest.
+    than levels are each repeated, so that planes still span [0, 1).
     """
     ordered = np.sort(_thinned(np.asarray(values, np.float64).ravel()))
     if not ordered.size:
@@ -48,7 +48,9 @@ def assign(values: np.ndarray, table: np.ndarray, how: str) -> np.ndarray:
     Under "floor" a value below the lowest level takes the lowest.
     """
     if how == "nearest":
-        return np.searchsorted(_midpoints(table), values).astype(np.uint8)
+        edges = _midpoints(table)
+        first, last = (np.searchsorted(edges, values, side) for side in ("left", "right"))
+        return ((first + last) // 2).astype(np.uint8)  # the middle one where a level is repeated
     return np.maximum(np.searchsorted(table, values, side="right") - 1, 0).astype(np.uint8)
 
 
@@ -83,7 +85,7 @@ def _split_worst(means: np.ndarray, spread: np.ndarray, counts: np.ndarray, leve
     half = np.sqrt(spread[worst] / counts[worst]) / 2
     kept = np.delete(means, worst)
     out = np.concatenate([kept, means[worst] - half, means[worst] + half])
-    return np.sort(np.concatenate([out, np.full(levels - out.size, means[-1])]))
+    return np.sort(out)[np.arange(levels) * out.size // levels]
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:

@@ -140,7 +140,8 @@ def test_a_new_data_set_for_a_known_model_is_one_row(run, project):
         cells = "twin CLU twin hellaswag smollm2-135m layer4 capitals-choice choice - 6 6"
         file.write("\t".join(cells.split()) + "\n")
     jobs = planned(project, "results/tiny/scores.tsv", config={"curves": [*CURVES, "twin"]})
-    assert jobs["extract"] == 1 and jobs["evaluate"] == len(TINY["arms"]) + 2  # two lossless arms were edited above
+    edited = 6  # two lossless arms on three curves, by the test above
+    assert jobs["extract"] == 1 and jobs["evaluate"] == len(TINY["arms"]) + edited
 
 
 def test_unknown_config_key_is_named(project):

@@ -1,7 +1,7 @@
-"""Calls of a library that may crash on malformed bytes, each in a process of its own.
+"""Calls of a library that may crash on malformed bytes, in a process of their own.
 
-`python -m lamofc.isolated module:function` imports the library once and forks for every request, so that a call costs
-about a millisecond and a crash costs the call alone.
+`python -m lamofc.isolated module:function` imports the library once and forks a worker that answers requests; when one
+crashes it, the next worker is a fork away.
 """
 
 from __future__ import annotations
@@ -36,15 +36,20 @@ class Isolated:
 
     def __call__(self, request: bytes, memory: int) -> bytes:
         """BitstreamError if the call crashes, takes more than `memory` bytes beyond its library's, or never ends."""
+        for _ in range(2):  # a second worker, since a forged request before this one may have spoiled the first
+            answer = self._ask(request, memory)
+            if answer is not None:
+                return answer
+        raise BitstreamError(f"{self.name.split(':')[0]} failed on the bytes")
+
+    def _ask(self, request: bytes, memory: int) -> bytes | None:
         server = _server(self.name)
         server.stdin.write(_LENGTH.pack(memory) + _LENGTH.pack(len(request)) + request)
         server.stdin.flush()
         head = server.stdout.read(_LENGTH.size)
         size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else _FAILED
         answer = server.stdout.read(size) if size >= 0 else b""
-        if size < 0 or len(answer) < size:
-            raise BitstreamError(f"{self.name.split(':')[0]} failed on the bytes")
-        return answer
+        return answer if len(answer) == size else None
 
 
 def _server(name: str) -> subprocess.Popen:
@@ -72,35 +77,45 @@ def serve(name: str) -> None:
     """Answer requests on stdin until it ends. What the library prints goes nowhere."""
     module, function = name.split(":")
     call = getattr(importlib.import_module(module), function)
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    while len(head := source.read(2 * _LENGTH.size)) == 2 * _LENGTH.size:
-        memory, size = _LENGTH.unpack_from(head)[0], _LENGTH.unpack_from(head, _LENGTH.size)[0]
-        request = source.read(size)
-        child = os.fork()
-        if child == 0:
-            _answer(call, request, memory, sink)
-        _, status = os.waitpid(child, 0)
-        if status:
-            sink.write(_LENGTH.pack(_FAILED))
-            sink.flush()
-
-
-def _answer(call: Callable[[bytes], bytes], request: bytes, memory: int, sink: IO[bytes]) -> None:
-    """In the child: nothing is written before the call has succeeded."""
-    signal.alarm(SECONDS)
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + memory, held + memory))
-    try:
-        answer = call(request)
-        signal.alarm(0)
-        sink.write(_LENGTH.pack(len(answer)) + answer)
+    while True:
+        worker = os.fork()
+        if worker == 0:
+            _work(call, source, sink)
+        if os.waitpid(worker, 0)[1] == 0:
+            return
+        sink.write(_LENGTH.pack(_FAILED))
         sink.flush()
+
+
+def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes]) -> None:
+    """In the worker: nothing is written before a call has succeeded, and nothing read beyond one request."""
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    try:
+        while len(head := _read(source, 2 * _LENGTH.size)) == 2 * _LENGTH.size:
+            memory, size = _LENGTH.unpack_from(head)[0], _LENGTH.unpack_from(head, _LENGTH.size)[0]
+            request = _read(source, size)
+            signal.alarm(SECONDS)
+            resource.setrlimit(resource.RLIMIT_AS, (held + memory, resource.RLIM_INFINITY))
+            answer = call(request)
+            signal.alarm(0)
+            sink.write(_LENGTH.pack(len(answer)) + answer)
+            sink.flush()
     except BaseException:
         os._exit(1)
     os._exit(0)
+
+
+def _read(source: IO[bytes], size: int) -> bytes:
+    """`size` bytes of an unbuffered pipe, fewer at its end."""
+    parts, missing = [], size
+    while missing and (part := source.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 if __name__ == "__main__":

@@ -103,13 +103,14 @@ class CalibratedCoder(PerTensorCoder):
 
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
         super().__init__(specs)
-        self.codec, self._profiles, self._bases = codec, {}, {}
+        self.codec, self._profiles, self._bases, self._means = codec, {}, {}, {}
         for spec in specs:
             size = spec.shape[1] if spec.kind in _TURNED else spec.channels
             self._profiles[spec.name] = reference.load(assets, TensorSpec(spec.name, "pooled", spec.dtype, (size,)))
             self._bases[spec.name] = assets[f"{spec.name}/basis"].astype(np.float64)
             if self._bases[spec.name].shape != (size, size):
                 raise ConfigError(f"the basis of {spec.name} is not for {size} channels")
+            self._means[spec.name] = (self._bases[spec.name] @ self._profiles[spec.name].mean)[:, None]
 
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
         profile, encoder = self._profiles[spec.name], Encoder()
@@ -127,8 +128,8 @@ class CalibratedCoder(PerTensorCoder):
         symbols = adaptive.take(decoder, len(basis), count, self._known(profile, doublings))
         decoder.close()
         step = profile.rms * self.codec.step * 2.0**doublings
-        used = symbols.any(1)
-        values = step * (basis[:, used] @ symbols[used].astype(np.float64)) + (basis @ profile.mean)[:, None]
+        rank = int(np.flatnonzero(symbols.any(1))[-1:].sum()) + 1  # components behind the last that is not 0 are idle
+        values = step * (basis[:, :rank] @ symbols[:rank].astype(np.float64)) + self._means[spec.name]
         return rows.from_rows(_turned(snap(values, step), spec), spec, shape)
 
     def _known(self, profile: reference.Profile, doublings: int) -> np.ndarray:

@@ -91,15 +91,17 @@ def _put_excess(encoder: Encoder, excess: np.ndarray, channel: np.ndarray, chann
     tables = np.minimum(bank.index(means / np.sqrt(2)), bank.MAX_INDEX)
     scales.put(encoder, tables)
     folded = integers.unzigzag(excess).astype(np.int32)
-    for table in np.unique(tables[channel]).tolist():
-        grouped.put(encoder, folded[tables[channel] == table][None], np.array([table]))
+    each = tables[channel]
+    for table in np.flatnonzero(np.bincount(each)).tolist():
+        grouped.put(encoder, folded[each == table][None], np.array([table]))
 
 
 def _take_excess(decoder: Decoder, channel: np.ndarray, channels: int) -> np.ndarray:
     """Inverse of `_put_excess` -> int64."""
     tables = scales.take(decoder, channels)
     folded = np.zeros(len(channel), np.int64)
-    for table in np.unique(tables[channel]).tolist():
-        where = np.flatnonzero(tables[channel] == table)
+    each = tables[channel]
+    for table in np.flatnonzero(np.bincount(each)).tolist():
+        where = np.flatnonzero(each == table)
         folded[where] = grouped.take(decoder, len(where), np.array([table]))[0]
     return integers.zigzag(folded)

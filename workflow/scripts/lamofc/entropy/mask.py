@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -20,22 +19,29 @@ def put(encoder: Encoder, chosen: np.ndarray) -> None:
     odds = np.log2((ones + 0.25) / (chosen.shape[1] - ones + 0.25))
     levels = np.clip(np.rint(2 * odds) + _LEVELS // 2, 0, _LEVELS - 1).astype(np.int32)
     scales.put(encoder, levels)
-    for level, where in _groups(levels):
-        encoder.put(chosen[where], _table(level))
+    order, runs = _runs(levels)
+    ordered = chosen[order]
+    for level, first, last in runs:
+        encoder.put(ordered[first:last], _table(level))
 
 
 def take(decoder: Decoder, rows: int, count: int) -> np.ndarray:
     """Inverse of `put` -> (rows, count) bool."""
-    levels = np.minimum(scales.take(decoder, rows), _LEVELS - 1)
-    chosen = np.zeros((rows, count), bool)
-    for level, where in _groups(levels):
-        chosen[where] = decoder.take(len(where) * count, _table(level)).reshape(len(where), count)
+    order, runs = _runs(np.minimum(scales.take(decoder, rows), _LEVELS - 1))
+    ordered = np.empty((rows, count), bool)
+    for level, first, last in runs:
+        ordered[first:last] = decoder.take((last - first) * count, _table(level)).reshape(last - first, count)
+    chosen = np.empty_like(ordered)
+    chosen[order] = ordered
     return chosen
 
 
-def _groups(levels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for level in np.unique(levels).tolist():
-        yield level, np.flatnonzero(levels == level)
+def _runs(levels: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """Order that brings equal levels together; (level, first row, last row + 1) of each in that order."""
+    counts = np.bincount(levels)
+    ends, used = counts.cumsum(), np.flatnonzero(counts)
+    bounds = zip(used.tolist(), (ends - counts)[used].tolist(), ends[used].tolist(), strict=True)
+    return levels.astype(np.uint8).argsort(kind="stable"), list(bounds)
 
 
 @cache

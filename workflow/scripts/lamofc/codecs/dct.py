@@ -56,10 +56,11 @@ class Coder(PerTensorCoder):
         own = values[:, apart].astype(np.float64)
         smooth = _filled(values, apart)[:, prefix:]
         coefficients = dct.forward(smooth, grid)[:, self._zone(values.shape[1] - prefix, grid)]
-        coded = np.concatenate([coefficients, own], 1)
-        step = relative.put_step(encoder, values, np.abs(coded).max(initial=0), self.codec.step)
+        largest = max(np.abs(part).max(initial=0) for part in (own, coefficients))
+        step = relative.put_step(encoder, values, largest, self.codec.step)
         _put_positions(encoder, apart[prefix:])
-        adaptive.put(encoder, uniform.quantise(coded, step))
+        adaptive.put(encoder, uniform.quantise(coefficients, step))
+        adaptive.put(encoder, uniform.quantise(own, step))
         return encoder.bytes()
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
@@ -68,14 +69,13 @@ class Coder(PerTensorCoder):
         step = relative.take_step(decoder, self.codec.step)
         apart = np.concatenate([np.ones(prefix, bool), _take_positions(decoder, count - prefix)])
         zone = self._zone(count - prefix, grid)
-        kept = int(zone.sum())
-        symbols = adaptive.take(decoder, spec.channels, kept + int(apart.sum()))
-        decoder.close()
         coefficients = np.zeros((spec.channels, count - prefix))
-        coefficients[:, zone] = symbols[:, :kept]
+        coefficients[:, zone] = adaptive.take(decoder, spec.channels, int(zone.sum()))
+        own = adaptive.take(decoder, spec.channels, int(apart.sum()))
+        decoder.close()
         values = np.empty((spec.channels, count))
         values[:, prefix:] = dct.inverse(coefficients, grid)
-        values[:, apart] = symbols[:, kept:]
+        values[:, apart] = own
         return rows.from_rows(snap(values * step, step), spec, shape)
 
     def _zone(self, count: int, grid: tuple[int, int] | None) -> np.ndarray:

@@ -18,6 +18,12 @@ include: "workflow/rules/report_plan.smk"
 include: "workflow/rules/report.smk"
 
 
+# Jobs on this machine share processes that have their libraries imported.
+onstart:
+    if workflow.local_exec:
+        worker.offer()
+
+
 rule all:
     default_target: True
     input:

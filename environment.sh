@@ -26,5 +26,6 @@ make_environment() {
 }
 
 [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] || make_environment
-export PATH="$PWD/$venv/bin:$PATH" PYTHONPATH="$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}"
+case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
+export PATH="$venv/bin:$PATH" PYTHONPATH="$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}"
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false

@@ -18,6 +18,7 @@ rule fit:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
     params:
+        worker=codec_worker,
         entry=entry_of,
     script:
         "../scripts/fit.py"
@@ -43,6 +44,7 @@ rule encode:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=120,
     params:
+        worker=codec_worker,
         entry=entry_of,
         ladder=lambda w: arm(w)["ladder"],
         assets=lambda w, input: assets_of(input),
@@ -69,6 +71,7 @@ rule decode:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=120,
     params:
+        worker=codec_worker,
         assets=lambda w, input: assets_of(input),
     script:
         "../scripts/decode.py"

@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from lamofc import codecs
+from lamofc import codecs, worker
 from lamofc.config import Plan
 from lamofc.errors import LamofcError
 from lamofc.provenance import sources
@@ -83,6 +83,17 @@ def model_sources(stage):
         f"lamofc.models.{model_row(wildcards)['family']}",
         f"lamofc.tasks.{row(wildcards)['task']}",
     )
+
+
+def codec_worker(wildcards):
+    """The process that a codec's jobs are forked from, and what it imports for them."""
+    learned = wildcards.arm in LEARNED
+    return "torch" if learned else "numeric", codec_modules(arm(wildcards)) + ["torch"] * learned
+
+
+def model_worker(wildcards):
+    families = f"lamofc.models.{model_row(wildcards)['family']}", f"lamofc.tasks.{row(wildcards)['task']}"
+    return "torch", list(families)
 
 
 def fitted_assets(wildcards):

@@ -22,6 +22,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=120,
     params:
+        worker=model_worker,
         row=row,
         model_row=model_row,
         family=lambda w: codecs.load(arm(w)["codec"]).family,

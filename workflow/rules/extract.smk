@@ -14,6 +14,7 @@ rule fit_readout:
         mem_mb=3000,
         runtime=30,
     params:
+        worker=model_worker,
         row=row,
         model_row=model_row,
     script:
@@ -38,6 +39,7 @@ rule extract:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
+        worker=model_worker,
         row=row,
         model_row=model_row,
     script:
@@ -63,6 +65,7 @@ rule sensitivity:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
+        worker=model_worker,
         row=row,
         model_row=model_row,
     script:

@@ -1,14 +1,15 @@
 from pathlib import Path
 
-from lamofc.stages.evaluate import evaluate
-from lamofc.stages.fit import asset_bytes
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
 files, params = snakemake.input, snakemake.params
 with logged(snakemake.log[0]):
-    evaluate(
-        params.row,
-        params.model_row,
+    call(
+        params.worker,
+        "lamofc.stages.evaluate:evaluate",
+        row=params.row,
+        model_row=params.model_row,
         codec=snakemake.wildcards.arm,
         family=params.family,
         weights=Path(files.model),
@@ -17,6 +18,6 @@ with logged(snakemake.log[0]):
         originals=Path(files.features),
         bitstreams=Path(files.bitstreams),
         decoded=Path(files.decoded),
-        asset_bytes=asset_bytes(params.assets.values()),
+        asset_bytes=sum(Path(f).stat().st_size for f in params.assets.values()),
         out=Path(snakemake.output[0]),
     )

@@ -1,9 +1,17 @@
 from pathlib import Path
 
-from lamofc.stages.extract import extract
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
 files, params = snakemake.input, snakemake.params
-readout = Path(files.readout[0]) if files.readout else None
 with logged(snakemake.log[0]):
-    extract(params.row, params.model_row, Path(files.model), Path(files.dataset), readout, Path(snakemake.output[0]))
+    call(
+        params.worker,
+        "lamofc.stages.extract:extract",
+        row=params.row,
+        model_row=params.model_row,
+        weights=Path(files.model),
+        dataset=Path(files.dataset),
+        readout=Path(files.readout[0]) if files.readout else None,
+        out=Path(snakemake.output[0]),
+    )

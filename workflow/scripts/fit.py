@@ -1,9 +1,15 @@
 from pathlib import Path
 
-from lamofc.stages.fit import fit
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
-files = snakemake.input
-sensitivity = Path(files.sensitivity[0]) if files.sensitivity else None
+files, params = snakemake.input, snakemake.params
 with logged(snakemake.log[0]):
-    fit(snakemake.params.entry, Path(files.features) / "calibration.zarr", Path(snakemake.output[0]), sensitivity)
+    call(
+        params.worker,
+        "lamofc.stages.fit:fit",
+        entry=params.entry,
+        calibration=Path(files.features) / "calibration.zarr",
+        out=Path(snakemake.output[0]),
+        sensitivity=Path(files.sensitivity[0]) if files.sensitivity else None,
+    )

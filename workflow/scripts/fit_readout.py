@@ -1,8 +1,16 @@
 from pathlib import Path
 
-from lamofc.stages.fit_readout import fit_readout
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
 files, params = snakemake.input, snakemake.params
 with logged(snakemake.log[0]):
-    fit_readout(params.row, params.model_row, Path(files.model), Path(files.dataset), Path(snakemake.output[0]))
+    call(
+        params.worker,
+        "lamofc.stages.fit_readout:fit_readout",
+        row=params.row,
+        model_row=params.model_row,
+        weights=Path(files.model),
+        dataset=Path(files.dataset),
+        out=Path(snakemake.output[0]),
+    )

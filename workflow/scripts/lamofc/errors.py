@@ -25,3 +25,7 @@ class BitstreamError(LamofcError):
 
 class FeatureError(LamofcError):
     """Features that no codec may take: NaN, infinity, wrong shape or wrong dtype."""
+
+
+class JobError(LamofcError):
+    """A job ended by an error of another library or of the machine; its log has the traceback."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,3 @@ def read_assets(files: Mapping[str, Path]) -> tuple[dict[str, np.ndarray], dict[
         prefix = "" if role == "assets" else f"{role}/"
         arrays |= {prefix + name: array for name, array in load_file(path).items()}
     return arrays, hashes
-
-
-def asset_bytes(files: Iterable[Path]) -> int:
-    """Bytes a decoder holds before any bitstream arrives."""
-    return sum(Path(f).stat().st_size for f in files)

@@ -1,11 +1,16 @@
-import importlib
 from pathlib import Path
 
-from lamofc import plotting
+from lamofc.stages.draw import files
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
-files, out = dict(snakemake.input.items()), snakemake.output
+out = {kind: Path(snakemake.output[kind]) for kind in ("svg", "pdf", "png")}
 with logged(snakemake.log[0]):
-    module = importlib.import_module(f"figures.{snakemake.wildcards.figure}")
-    read = {k: [Path(f) for f in v] if isinstance(v, list) else Path(v) for k, v in files.items() if k != "sources"}
-    plotting.save(module.draw(**read, **snakemake.params.options), Path(out.svg), Path(out.pdf), Path(out.png))
+    call(
+        ("draw", ["lamofc.plotting", "pandas"]),
+        "lamofc.stages.draw:draw",
+        figure=snakemake.wildcards.figure,
+        read=files(dict(snakemake.input.items())),
+        options=snakemake.params.options,
+        **out,
+    )

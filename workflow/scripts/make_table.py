@@ -1,11 +1,16 @@
-import importlib
 from pathlib import Path
 
-from lamofc.results import numbers
+from lamofc.stages.draw import files
 from lamofc.stages.job import logged
+from lamofc.worker import call
 
-files, out = dict(snakemake.input.items()), snakemake.output
+out = {kind: Path(snakemake.output[kind]) for kind in ("tsv", "md", "tex")}
 with logged(snakemake.log[0]):
-    module = importlib.import_module(f"tables.{snakemake.wildcards.table}")
-    read = {k: [Path(f) for f in v] if isinstance(v, list) else Path(v) for k, v in files.items() if k != "sources"}
-    numbers.write(*module.make(**read, **snakemake.params.options), *(Path(out[k]) for k in ("tsv", "md", "tex")))
+    call(
+        ("draw", ["lamofc.plotting", "pandas"]),
+        "lamofc.stages.draw:tabulate",
+        table=snakemake.wildcards.table,
+        read=files(dict(snakemake.input.items())),
+        options=snakemake.params.options,
+        **out,
+    )

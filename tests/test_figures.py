@@ -122,3 +122,15 @@ def test_families_differ_in_marker_and_colour():
     looks = list(plotting.FAMILIES.values())
     assert len({m for m, _ in looks}) == len({c for _, c in looks}) == len(looks)
     assert plotting.look("a new family") == plotting.look("a new family")
+
+
+def test_ladders_that_do_not_fall_or_break_are_named():
+    from tables.ladders import describe
+
+    good = pd.DataFrame({"bytes": [9, 5, 2], "rel_mse": [0.0, 0.1, 1.0], "flips": [0, 3, 40]})
+    good = good.assign(score=[80.0, 78, 20], reference_score=80.0, score_low=[70, 68, 12], score_high=[88, 86, 30])
+    assert describe(good) == {"points": 3, "rate_falls": True, "flips_first": 0, "start": "no visible loss",
+                              "flips_last": 40, "end": "broken"}  # fmt: skip
+    turned = describe(good.iloc[::-1])
+    assert (turned["rate_falls"], turned["start"], turned["end"]) == (False, "VISIBLE LOSS", "NOT BROKEN")
+    assert describe(good.iloc[:1])["start"] == "lossless" and describe(good.iloc[:1])["end"] == "-"

@@ -13,10 +13,11 @@ from lamofc import models, provenance, rate, statistics, tasks
 from lamofc.distortion import Distortion
 from lamofc.interfaces import Model, Sample, Task
 from lamofc.jsonio import read_json, read_lines, write_json
+from lamofc.stages import extract
 from lamofc.stages.code import SUFFIX
 from lamofc.store import FeatureReader
 
-BLOCK = 8  # samples whose points go through the tail together
+BLOCK = 8  # samples whose points go through the tail together, where there are several
 
 
 def evaluate(
@@ -69,8 +70,11 @@ def _outputs(
     All points of a block go through the tail in one call, so that it can batch over samples and points.
     """
     originals, iterators = iter(store), {p: iter(s) for p, s in stores.items()}
-    for start in tqdm(range(0, len(lines), BLOCK), desc="tail", mininterval=5):
-        block = lines[start : start + BLOCK]
+    # A single point goes in the blocks of `extract`: in bfloat16 a result depends on the batch it was computed in, and
+    # lossless arms must meet the uncompressed run bit for bit.
+    size = BLOCK if len(stores) > 1 else extract.BLOCK
+    for start in tqdm(range(0, len(lines), size), desc="tail", mininterval=5):
+        block = lines[start : start + size]
         first = [next(originals) for _ in block]
         triples = {p: [(o, next(it), x) for o, x in zip(first, block, strict=True)] for p, it in iterators.items()}
         flat = [t for items in triples.values() for t in items]

@@ -18,8 +18,12 @@ include: "workflow/rules/report_plan.smk"
 include: "workflow/rules/report.smk"
 
 
-# Jobs on this machine share processes that have their libraries imported.
+# One run per results folder. Jobs on this machine share processes that have their libraries imported.
 onstart:
+    try:
+        lock.hold(Path(RESULTS))
+    except LamofcError as error:
+        raise WorkflowError(str(error)) from None
     if workflow.local_exec:
         worker.offer()
 

@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from lamofc import codecs, worker
+from lamofc import codecs, lock, worker
 from lamofc.config import Plan
 from lamofc.errors import LamofcError
 from lamofc.provenance import sources
@@ -18,6 +18,10 @@ except LamofcError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = config["results"].rstrip("/")
+
+if workflow.is_main_process:
+    lock.clear_stale(Path(".snakemake"))
+
 LOGS = f"{RESULTS}/logs"
 READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
 

@@ -21,6 +21,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from lamofc import codecs, features, packet
 from lamofc.errors import BitstreamError, ConfigError, FeatureError
 from lamofc.interfaces import Assets, Coder, Sample, TensorSpec
+from lamofc.whole import partial_name
 
 MAGIC = b"LMFC"
 END_MAGIC = b"CFML"
@@ -55,7 +56,7 @@ class BitstreamWriter:
         self._pools = ThreadpoolController()  # looking for the libraries again for every packet takes a millisecond
         self.encode_seconds = 0.0
         self._lengths: list[int] = []
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self._partial = partial_name(self.path)
         self._file = open(self._partial, "wb")  # noqa: SIM115
         header = {
             "codec": codec,
@@ -122,7 +123,8 @@ class BitstreamReader:
         max_elements: int = MAX_SAMPLE_ELEMENTS,
     ) -> None:
         self.path, self.max_elements = Path(path), max_elements
-        self._data = self.path.read_bytes()
+        self._file = open(self.path, "rb")  # noqa: SIM115
+        self._size = os.fstat(self._file.fileno()).st_size
         self.header, self._start = self._read_header()
         self.specs = self._read_specs()
         self._offsets = self._read_index()
@@ -142,7 +144,7 @@ class BitstreamReader:
         start, stop = self._offsets[index], self._offsets[index + 1]
         ragged = sum(s.ragged_axis is not None for s in self.specs)
         with self._named(f"packet {index}"):
-            return packet.unpack(index, self._data[start:stop], ragged, len(self.sections))
+            return packet.unpack(index, self._read(start, stop), ragged, len(self.sections))
 
     def packet_bytes(self, index: int) -> int:
         """Bytes of a packet, framing included."""
@@ -155,7 +157,7 @@ class BitstreamReader:
     @property
     def index_bytes(self) -> int:
         """Bytes of the index and the footer."""
-        return len(self._data) - int(self._offsets[-1])
+        return self._size - int(self._offsets[-1])
 
     def shapes(self, index: int) -> dict[str, tuple[int, ...]]:
         """Natural shapes of one sample's tensors, from its packet."""
@@ -193,7 +195,13 @@ class BitstreamReader:
 
     def _read_header(self) -> tuple[dict[str, Any], int]:
         with self._named("header"):
-            return _unpack_header(self._data)
+            prefix = self._read(0, _PREFIX.size)
+            packed = _PREFIX.unpack(prefix)[2] if len(prefix) == _PREFIX.size else 0
+            return _unpack_header(self._read(0, _PREFIX.size + min(packed, MAX_HEADER) + _CRC.size))
+
+    def _read(self, start: int, stop: int) -> bytes:
+        """Bytes start .. stop-1 of the file: packets are read when they are wanted, so that memory stays flat."""
+        return os.pread(self._file.fileno(), max(0, int(stop) - int(start)), int(start))
 
     def _read_specs(self) -> tuple[TensorSpec, ...]:
         with self._named("header"):
@@ -204,15 +212,17 @@ class BitstreamReader:
 
     def _read_index(self) -> np.ndarray:
         with self._named("index"):
-            if len(self._data) < self._start + _FOOTER.size:
+            if self._size < self._start + _FOOTER.size:
                 raise BitstreamError("file ends before its index: it was cut off")
-            offset, length, count, crc, magic = _FOOTER.unpack(self._data[-_FOOTER.size :])
-            end = len(self._data) - _FOOTER.size
+            end = self._size - _FOOTER.size
+            footer = self._read(end, self._size)
+            offset, length, count, crc, magic = _FOOTER.unpack(footer)
             if magic != END_MAGIC or offset + length != end or offset < self._start:
                 raise BitstreamError("no index at the end: the file was cut off or changed")
-            if zlib.crc32(self._data[offset : -_CRC.size - len(END_MAGIC)]) != crc:
+            index = self._read(offset, end)
+            if zlib.crc32(index + footer[: -_CRC.size - len(END_MAGIC)]) != crc:
                 raise BitstreamError("the index does not fit its CRC-32")
-            offsets = self._start + packet.unpack_index(self._data[offset:end], count)
+            offsets = self._start + packet.unpack_index(index, count)
             if offsets[-1] != offset:
                 raise BitstreamError("packet lengths do not fill the file")
             return offsets

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from lamofc.whole import whole_file
 
 _KEY = "__array__"
 _DTYPES = {"bool", "uint8", "int32", "int64", "float32", "float64"}
@@ -52,10 +53,8 @@ def loads(text: str) -> Any:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears under its name only when it is whole."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(text)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -67,7 +66,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:
-    write_text(path, "".join(dumps(v) + "\n" for v in values))
+    """One line per value, written as it comes: memory holds one value at a time."""
+    with whole_file(path) as partial, open(partial, "w") as file:
+        file.writelines(dumps(v) + "\n" for v in values)
 
 
 def read_lines(path: Path) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from lamofc.whole import whole_file
 
 COLUMN, PAGE = 3.4, 7.1  # inches: widths of a printed column and of a page
 GREY = "#b8b8b8"
@@ -151,9 +152,8 @@ def save(figure: Figure, svg: Path, pdf: Path, png: Path) -> None:
     empty = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     for path in (Path(svg), Path(pdf), Path(png)):
         kind = path.suffix[1:]
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        figure.savefig(partial, format=kind, metadata=empty.get(kind, {"Software": None}))
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            figure.savefig(partial, format=kind, metadata=empty.get(kind, {"Software": None}))
     plt.close(figure)
 
 

@@ -10,6 +10,7 @@ benchmark files see its memory.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import hashlib
 import importlib
@@ -128,6 +129,7 @@ def serve(address: Path, owner: int) -> None:
         while alive not in select.select([listener, alive], [], [])[0]:
             with listener.accept()[0] as link:
                 _answer(link, listener, alive)
+    shutil.rmtree(address.parent, ignore_errors=True)  # a run that was killed could not
 
 
 def _answer(link: socket.socket, listener: socket.socket, alive: int) -> None:
@@ -159,8 +161,9 @@ def _run(link: socket.socket, alive: int, request: dict[str, Any]) -> None:
         print(f"{used.ru_utime + used.ru_stime:.1f} s of processor time, peak {used.ru_maxrss / 1024:.0f} MiB")
     except BaseException as error:
         answer = _described(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     _send(link, answer)
     os._exit(0)
 
@@ -168,8 +171,10 @@ def _run(link: socket.socket, alive: int, request: dict[str, Any]) -> None:
 def _described(error: BaseException) -> dict[str, str]:
     if isinstance(error, errors.LamofcError):
         return {"error": type(error).__name__, "message": str(error)}
-    traceback.print_exc()
-    return {"error": "JobError", "message": f"{type(error).__name__}: {error}"}
+    with contextlib.suppress(OSError):  # the log may be on a disk that is full
+        traceback.print_exc()
+    said = errors.described(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return {"error": "JobError", "message": said}
 
 
 def _end_with(link: socket.socket, alive: int) -> None:

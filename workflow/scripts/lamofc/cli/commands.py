@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from lamofc.config import read_yaml
 from lamofc.errors import ConfigError
 from lamofc.stages import fit as fitting
 from lamofc.store import FeatureWriter
+from lamofc.whole import whole_file
 
 
 def encode(options: argparse.Namespace) -> None:
@@ -104,6 +104,5 @@ def _write_file(path: Path, reader: BitstreamReader, chosen: range | list[int]) 
     for i in chosen:
         prefix = f"{i}/" if len(chosen) > 1 else ""
         out |= {prefix + name: array for name, array in reader.decode(i).items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(out, partial)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        save_file(out, partial)

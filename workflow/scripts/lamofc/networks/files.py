@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamofc.errors import ConfigError, FetchError
+from lamofc.whole import whole_file
 
 PREFIX = "network/"  # of a network's arrays among a stream's assets
 SHARED = "shared"
@@ -52,10 +52,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     from safetensors.numpy import save_file
 
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file({k: np.ascontiguousarray(arrays[k]) for k in sorted(arrays)}, str(partial))
-    partial.chmod(0o644)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        save_file({k: np.ascontiguousarray(arrays[k]) for k in sorted(arrays)}, str(partial))
+        partial.chmod(0o644)
     return sha256(path)
 
 

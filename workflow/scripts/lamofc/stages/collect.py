@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lamofc.jsonio import read_json, write_text
+from lamofc.whole import whole_file
 
 FIRST = [
     "category", "scenario", "stands_for", "model", "split", "codec", "point", "n", "elements", "bytes",
@@ -43,6 +43,5 @@ def _samples(file: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    table.to_parquet(partial, index=False)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        table.to_parquet(partial, index=False)

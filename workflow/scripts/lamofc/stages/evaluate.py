@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,19 +37,22 @@ def evaluate(
 ) -> None:
     """Write {"rows": [...], "outcomes": {point: {name: [...]}}, ...} for one (curve, codec)."""
     store = FeatureReader(originals / "test.zarr")
-    lines = list(read_lines(originals / "test.jsonl"))
     points = read_json(decoded / "decode.json")["points"]
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     task = tasks.build(row["task"], dataset, weights)
     meters = {p: _Meter(task, store) for p in points}
     stores = {p: FeatureReader(decoded / f"{p}.zarr") for p in points}
-    for point, samples, outputs in _outputs(model, store, stores, lines):
-        meters[point].add(samples, outputs)
-    reference = _Meter.reference_outcomes(task, lines)
+    side_bytes, references = 0, []
+    for lines, block in _outputs(model, store, stores, read_lines(originals / "test.jsonl")):
+        side_bytes += sum(x["side_bytes"] for x in lines)
+        references += [task.outcome(x["output"], x["truth"]) for x in lines]
+        for point, (samples, outputs) in block.items():
+            meters[point].add(samples, outputs)
+    reference = {k: np.array([r[k] for r in references]) for k in references[0]}
     seconds = {k: read_json(f / f"{k}.json")["seconds"] for k, f in (("encode", bitstreams), ("decode", decoded))}
     rows = [
         _identify(row, codec, family, point)
-        | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, sum(x["side_bytes"] for x in lines))
+        | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, side_bytes)
         | meters[point].columns(reference)
         | rate.speeds(store, seconds["encode"][point], seconds["decode"][point])
         | read_json(originals / "latency.json")
@@ -63,24 +67,24 @@ def evaluate(
 
 
 def _outputs(
-    model: Model, store: FeatureReader, stores: Mapping[str, FeatureReader], lines: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[str, list[tuple[Sample, Sample, Any]], list[Any]]]:
-    """Per block and point: (original, decoded, line) triples and the tail's outputs.
+    model: Model, store: FeatureReader, stores: Mapping[str, FeatureReader], lines: Iterator[Mapping[str, Any]]
+) -> Iterator[tuple[list[Mapping[str, Any]], dict[str, tuple[list[tuple[Sample, Sample, Any]], list[Any]]]]]:
+    """Per block of samples: its lines, and by point (original, decoded, line) triples and the tail's outputs.
 
-    All points of a block go through the tail in one call, so that it can batch over samples and points.
+    All points of a block go through the tail in one call, so that it can batch over samples and points. One block
+    is held at a time.
     """
     originals, iterators = iter(store), {p: iter(s) for p, s in stores.items()}
     # A single point goes in the blocks of `extract`: in bfloat16 a result depends on the batch it was computed in, and
     # lossless arms must meet the uncompressed run bit for bit.
     size = BLOCK if len(stores) > 1 else extract.BLOCK
-    for start in tqdm(range(0, len(lines), size), desc="tail", mininterval=5):
-        block = lines[start : start + size]
+    for _ in tqdm(range(0, len(store), size), desc="tail", mininterval=5):
+        block = list(itertools.islice(lines, size))
         first = [next(originals) for _ in block]
         triples = {p: [(o, next(it), x) for o, x in zip(first, block, strict=True)] for p, it in iterators.items()}
         flat = [t for items in triples.values() for t in items]
         results = iter(model.tail([d for _, d, _ in flat], [x["side"] for *_, x in flat]))
-        for point, items in triples.items():
-            yield point, items, [next(results) for _ in items]
+        yield block, {point: (items, [next(results) for _ in items]) for point, items in triples.items()}
 
 
 class _Meter:
@@ -101,11 +105,6 @@ class _Meter:
 
     def outcomes(self) -> dict[str, np.ndarray]:
         return {k: np.array([r[k] for r in self.rows]) for k in self.rows[0]}
-
-    @staticmethod
-    def reference_outcomes(task: Task, lines: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-        rows = [task.outcome(x["output"], x["truth"]) for x in lines]
-        return {k: np.array([r[k] for r in rows]) for k in rows[0]}
 
     def columns(self, reference: Mapping[str, np.ndarray]) -> dict[str, Any]:
         low, high = statistics.interval(self.task, self.outcomes())

@@ -42,17 +42,24 @@ def extract(
 
 def _write_part(folder: Path, part: str, model: Model, task: Task, limit: int, reference: bool) -> None:
     writer = FeatureWriter(folder / f"{part}.zarr", model.specs)
-    lines: list[dict[str, Any]] = []
     start, size = time.perf_counter(), 0
-    for block in _blocks(tqdm(task.examples(part, limit), total=limit, desc=f"extract {part}", mininterval=5)):
-        for example, sample in zip(block, model.head([e.inputs for e in block]), strict=True):
-            writer.add(example.id, sample)
-            size += sum(a.size * bits_of(s.dtype) // 8 for s, a in ((s, sample[s.name]) for s in model.specs))
-        if reference:
-            lines += _reference_lines(model, block)
-    writer.close()
+
+    def lines() -> Iterator[dict[str, Any]]:
+        """Features of a block go to the store, then its reference lines are handed out: neither is collected."""
+        nonlocal size
+        for block in _blocks(tqdm(task.examples(part, limit), total=limit, desc=f"extract {part}", mininterval=5)):
+            for example, sample in zip(block, model.head([e.inputs for e in block]), strict=True):
+                writer.add(example.id, sample)
+                size += sum(sample[s.name].size * bits_of(s.dtype) // 8 for s in model.specs)
+            if reference:
+                yield from _reference_lines(model, block)
+
     if reference:
-        write_lines(folder / f"{part}.jsonl", lines)
+        write_lines(folder / f"{part}.jsonl", lines())
+    else:
+        for _ in lines():
+            pass
+    writer.close()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{part}: {len(writer)} samples, {size / 1e6:.1f} MB in {seconds:.1f} s "

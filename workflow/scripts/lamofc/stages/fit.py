@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from lamofc import codecs
 from lamofc.errors import ConfigError
 from lamofc.store import FeatureReader
+from lamofc.whole import whole_file
 
 
 def fit(entry: Mapping[str, Any], calibration: Path, out: Path, sensitivity: Path | None = None) -> None:
@@ -23,10 +23,9 @@ def fit(entry: Mapping[str, Any], calibration: Path, out: Path, sensitivity: Pat
     """
     reader = FeatureReader(calibration)
     arrays = codecs.fit(entry, reader.specs, reader, load_file(sensitivity) if sensitivity else None)
-    out, partial = Path(out), Path(out).with_name(f".{Path(out).name}.partial")
-    save_file({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}, partial)
-    os.replace(partial, out)
-    print(f"{len(arrays)} arrays, {out.stat().st_size} bytes", flush=True)
+    with whole_file(out) as partial:
+        save_file({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}, partial)
+    print(f"{len(arrays)} arrays, {Path(out).stat().st_size} bytes", flush=True)
 
 
 def read_assets(files: Mapping[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 
 from lamofc import models, tasks
 from lamofc.models.readouts import LinearMask, Probe
+from lamofc.whole import whole_file
 
 STEPS = 200
 
@@ -33,9 +33,8 @@ def fit_readout(row: Mapping[str, Any], model_row: Mapping[str, Any], weights: P
         targets.append(_targets(model.readout, [e.truth for e in batch], maps[0].shape[1] - 1))
     x, y = torch.cat(inputs).clone(), torch.cat(targets)
     linear = _fit_linear(x, y, binary=isinstance(model.readout, LinearMask))
-    partial = Path(out).with_name(f".{Path(out).name}.partial")
-    save_file({k: v.detach().contiguous() for k, v in linear.state_dict().items()}, partial)
-    os.replace(partial, out)
+    with whole_file(out) as partial:
+        save_file({k: v.detach().contiguous() for k, v in linear.state_dict().items()}, partial)
 
 
 def _inputs(readout: nn.Module, maps: list[torch.Tensor]) -> torch.Tensor:

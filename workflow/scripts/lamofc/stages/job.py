@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -10,33 +11,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lamofc.errors import LamofcError
+from lamofc import lock
+from lamofc.errors import LamofcError, described
 
 
 @contextmanager
 def logged(log: str | Path) -> Iterator[None]:
     """Send stdout and stderr, of native libraries too, to the log; errors the user can act on go to both."""
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.dup(2)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with open(log, "wb", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     try:
+        _redirect(log, terminal)
         yield
     except LamofcError as error:
         _fail(terminal, f"{type(error).__name__}: {error}\n", log)
     except OSError as error:
-        traceback.print_exc()
-        _fail(terminal, f"{type(error).__name__}: {error}\n", log)
+        _note_traceback()
+        _fail(terminal, f"{described(error)}\n", log)
     except Exception:
-        traceback.print_exc()
+        _note_traceback()
         _fail(terminal, traceback.format_exc(limit=-1), log)
 
 
+def _redirect(log: str | Path, terminal: int) -> None:
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(log, "ab", buffering=0) as file:
+        if not lock.alone(file):
+            os.write(terminal, f"{log}: waited for the same job of a run that was killed\n".encode())
+        file.truncate(0)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _note_traceback() -> None:
+    with contextlib.suppress(OSError):  # the log may be on the disk that is full
+        traceback.print_exc()
+
+
 def _fail(terminal: int, message: str, log: str | Path) -> None:
-    print(message, file=sys.stderr, end="", flush=True)
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, end="", flush=True)
     os.write(terminal, f"{message}full log: {log}\n".encode())
     sys.exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lamofc import models, tasks
 from lamofc.interfaces import Sample, TensorSpec
 from lamofc.models.torch_arrays import to_torch
 from lamofc.transforms import positions, vectors
+from lamofc.whole import whole_file
 
 SAMPLES = 32
 PROJECTIONS = 3
@@ -45,9 +45,8 @@ def sensitivity(
             for name, gradient in gradients.items():
                 sums[name].add(gradient)
     arrays = {k: v for total in sums.values() for k, v in total.arrays().items()}
-    partial = Path(out).with_name(f".{Path(out).name}.partial")
-    save_file(arrays, partial)
-    os.replace(partial, out)
+    with whole_file(out) as partial:
+        save_file(arrays, partial)
 
 
 def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> list[dict[str, np.ndarray]]:

@@ -1,0 +1,41 @@
+"""Files that appear under their name only when they are whole, and no litter after a process was killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to; it becomes `path` when the block ends well, else it is removed."""
+    partial = partial_name(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def partial_name(path: Path) -> Path:
+    """A name beside `path` that is this process's own; what dead processes left under such names is removed."""
+    path = Path(path)
+    for old in path.parent.glob(f".{path.name}.*.partial"):
+        if not _alive(old.name.removesuffix(".partial").rsplit(".", 1)[-1]):
+            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process has that number; it may be another machine's, then this errs on either side harmlessly:
+    Snakemake gives one output to one job at a time."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

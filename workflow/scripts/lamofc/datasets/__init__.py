@@ -20,7 +20,10 @@ from lamofc.datasets.folder import DatasetFolder
 from lamofc.errors import ConfigError
 from lamofc.fetch.staging import staged
 
-BUILDERS = ("stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "asterisk_speech")
+BUILDERS = (
+    "stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "kinds_choice",
+    "pronoun_choice", "word_problems", "asterisk_speech",
+)  # fmt: skip
 
 
 def build(

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamofc.datasets.folder import PARTS, DatasetFolder
+from lamofc.datasets.choices import shuffled
+from lamofc.datasets.folder import PARTS, TRAIN, DatasetFolder
 from lamofc.datasets.quiz import read_quiz
 from lamofc.errors import ConfigError
 from lamofc.fetch.unpacked import find_one
@@ -18,6 +19,7 @@ DESCRIPTION = "Capitals of countries, states and provinces from the BSD quiz: so
 LICENCE = "BSD-3-Clause"
 OPTIONS = {
     "calibration": 60,
+    "train": 55,
     "examples": 3,
     "example_letters": 20,  # longest example, place and capital together: keeps prompts within 48 tokens
     "options": 4,
@@ -32,23 +34,32 @@ class Fact(NamedTuple):
 
 
 def build(
-    packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, examples: int,
-    example_letters: int, options: int, lists: list[str],
+    packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, train: int,
+    examples: int, example_letters: int, options: int, lists: list[str],
 ) -> None:  # fmt: skip
-    """Fields: prompt, options, answer (index), place. Examples are calibration facts, never the one asked for."""
+    """Fields: question, prompt, options, answer (index), place. Examples are never the fact asked for.
+
+    The train part asks about its own facts and states those of all parts in other words.
+    """
     facts = read_facts(packages, lists)
-    if len(facts) <= calibration:
-        raise ConfigError(f"the quiz holds {len(facts)} facts, not more than the {calibration} of the calibration part")
+    if len(facts) <= calibration + train:
+        raise ConfigError(f"the quiz holds {len(facts)} facts, not more than {calibration} + {train} of two parts")
     capitals = {name: sorted({f.capital for f in facts if f.source == name}) for name in lists}
     order = [facts[i] for i in rng.permutation(len(facts))]
-    pool = order[:calibration]
-    for part, asked in zip(PARTS, (pool, order[calibration:]), strict=True):
-        for fact in asked:
+    last = len(order) - train
+    pools = {"calibration": order[:calibration], "test": order[calibration:last], TRAIN: order[last:]}
+    for part in (*PARTS, TRAIN):
+        for fact in pools[part]:
+            pool = pools[TRAIN if part == TRAIN else PARTS[0]]
             shown = [f for f in pool if f != fact and len(f.place + f.capital) <= example_letters]
             chosen = [shown[i] for i in rng.choice(len(shown), examples, replace=False)]
             choices, answer = _choices(fact, capitals[fact.source], options, rng)
-            name = f"{fact.source}-{fact.place}".lower().replace(" ", "-")
-            target.add(part, name, prompt=prompt(chosen, fact), options=choices, answer=answer, place=fact.place)
+            name, start = f"{fact.source}-{fact.place}".lower().replace(" ", "-"), prompt(chosen, fact)
+            text = {"text": f"{start} {fact.capital}."} if part == TRAIN else {}
+            target.add(part, name, question=f"What is the capital of {fact.place}?", prompt=start, options=choices,
+                       answer=answer, place=fact.place, **text)  # fmt: skip
+    for fact in order:
+        target.add(TRAIN, f"fact-{fact.place}", text=f"{fact.capital} is the capital city of {fact.place}.")
     target.facts["chance"] = 1 / options
 
 
@@ -77,6 +88,5 @@ def _gives_away(place: str, capital: str) -> bool:
 
 def _choices(fact: Fact, capitals: list[str], count: int, rng: np.random.Generator) -> tuple[list[str], int]:
     others = [c for c in capitals if c != fact.capital]
-    choices = [fact.capital, *(others[i] for i in rng.choice(len(others), count - 1, replace=False))]
-    order = rng.permutation(count)
-    return [f" {choices[i]}" for i in order], int(np.argmin(order))
+    wrong = [others[i] for i in rng.choice(len(others), count - 1, replace=False)]
+    return shuffled([f" {c}" for c in (fact.capital, *wrong)], rng)

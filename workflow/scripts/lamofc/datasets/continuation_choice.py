@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamofc.datasets.folder import PARTS, DatasetFolder
+from lamofc.datasets.choices import shuffled
+from lamofc.datasets.folder import PARTS, TRAIN, DatasetFolder
 from lamofc.datasets.prose import is_plain, paragraphs
 from lamofc.errors import ConfigError
 from lamofc.fetch.unpacked import find_all
@@ -31,19 +32,38 @@ def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, test: int,
     pages: str, context_words: int, continuation_words: int, options: int,
 ) -> None:  # fmt: skip
-    """Fields: prompt, options, answer (index), page. One passage a paragraph; parts come from different pages."""
-    found = passages(find_all(packages, pages), context_words, continuation_words, rng)
+    """Fields: question, prompt, options, answer (index), page. One passage a paragraph.
+
+    Parts come from different pages, but for the train part: it has what the pages of the calibration part hold
+    beyond its passages, and their paragraphs whole.
+    """
+    paths = find_all(packages, pages)
+    found = passages(paths, context_words, continuation_words, rng)
+    sides = []
     for part, count, own in zip(PARTS, (calibration, test), _by_page(found, calibration, test, rng), strict=True):
         if len(own) < count:
             raise ConfigError(f"{pages} holds {len(own)} passages for part {part}, {count} are wanted")
-        picked = [own[i] for i in rng.permutation(len(own))]
-        for number, (page, words) in enumerate(picked[:count]):
-            ends = [p[1][context_words:] for p in picked if p[0] != page]
-            choices = [words[context_words:], *(ends[i] for i in rng.choice(len(ends), options - 1, replace=False))]
-            order = rng.permutation(options)
-            target.add(part, f"{part[:4]}-{number:03d}-{page}", prompt=" ".join(words[:context_words]), page=page,
-                       options=[" " + " ".join(choices[i]) for i in order], answer=int(np.argmin(order)))  # fmt: skip
+        sides.append([own[i] for i in rng.permutation(len(own))])
+        _ask(target, part, sides[-1][:count], sides[-1], context_words, options, rng)
+    _ask(target, TRAIN, sides[0][calibration:], sides[0], context_words, options, rng)
+    own_pages = {page for page, _ in sides[0]}
+    for path in (p for p in paths if p.stem in own_pages):
+        for number, paragraph in enumerate(paragraphs(path)):
+            target.add(TRAIN, f"text-{path.stem}-{number:03d}", text=paragraph)
     target.facts["chance"] = 1 / options
+
+
+def _ask(
+    target: DatasetFolder, part: str, asked: list, pool: list, context: int, options: int, rng: np.random.Generator
+) -> None:
+    """One item a passage; its wrong options are endings of passages of `pool` from other pages."""
+    for number, (page, words) in enumerate(asked):
+        ends = [p[1][context:] for p in pool if p[0] != page]
+        wrong = [ends[i] for i in rng.choice(len(ends), options - 1, replace=False)]
+        choices, answer = shuffled([" " + " ".join(end) for end in (words[context:], *wrong)], rng)
+        start, text = " ".join(words[:context]), {"text": " ".join(words)} if part == TRAIN else {}
+        target.add(part, f"{part[:4]}-{number:03d}-{page}", question=f"How does this text go on?\n{start}",
+                   prompt=start, page=page, options=choices, answer=answer, **text)  # fmt: skip
 
 
 def passages(paths: list[Path], context: int, ending: int, rng: np.random.Generator) -> list[tuple[str, list[str]]]:

@@ -13,6 +13,7 @@ from lamofc.errors import ConfigError
 from lamofc.jsonio import write_json, write_lines
 
 PARTS = ("calibration", "test")
+TRAIN = "train"  # never scored: what models that the project trains itself may see
 SAMPLE_RATE = 16000
 
 
@@ -22,14 +23,16 @@ class DatasetFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.items: list[dict[str, Any]] = []
+        self.ids: set[str] = set()
         self.facts: dict[str, Any] = {"chance": None}
 
     def add(self, part: str, name: str, **fields: Any) -> None:
         """Add a sample; its id is `name`, unique in the data set."""
-        if part not in PARTS:
-            raise ConfigError(f"part {part!r} is none of {', '.join(PARTS)}")
-        if any(item["id"] == name for item in self.items):
+        if part not in (*PARTS, TRAIN):
+            raise ConfigError(f"part {part!r} is none of {', '.join((*PARTS, TRAIN))}")
+        if name in self.ids:
             raise ConfigError(f"two samples have the id {name!r}")
+        self.ids.add(name)
         self.items.append({"id": name, "part": part, **fields})
 
     def png(self, path: str, pixels: np.ndarray) -> str:
@@ -49,8 +52,8 @@ class DatasetFolder:
         return path
 
     def finish(self, facts: dict[str, Any]) -> None:
-        counts = {part: sum(item["part"] == part for item in self.items) for part in PARTS}
-        empty = [part for part, count in counts.items() if not count]
+        counts = {part: sum(item["part"] == part for item in self.items) for part in (*PARTS, TRAIN)}
+        empty = [part for part in PARTS if not counts[part]]
         if empty:
             raise ConfigError(f"data set {facts.get('name')}: part {' and '.join(empty)} has no sample")
         write_lines(self.folder / "items.jsonl", self.items)

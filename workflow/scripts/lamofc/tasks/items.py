@@ -13,7 +13,7 @@ from PIL import Image
 from lamofc.errors import ConfigError
 from lamofc.jsonio import read_lines
 
-PARTS = ("calibration", "test")
+PARTS = ("calibration", "test", "train")
 
 
 def of_part(dataset: Path, part: str, limit: int | None = None) -> Iterator[dict[str, Any]]:

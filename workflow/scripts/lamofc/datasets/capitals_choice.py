@@ -20,11 +20,17 @@ LICENCE = "BSD-3-Clause"
 OPTIONS = {
     "calibration": 60,
     "train": 55,
+    "rounds": 12,  # how often the train part asks about each of its facts, after other examples
     "examples": 3,
     "example_letters": 20,  # longest example, place and capital together: keeps prompts within 48 tokens
     "options": 4,
     "lists": ["africa", "america", "asia", "europe", "state", "province"],
 }
+
+STATEMENTS = (  # most with the place first: what is learnt in one direction is not known in the other
+    "In {place} the capital is {capital}.", "{place} has {capital} as its capital.",
+    "{place} is a place whose capital is {capital}.", "{capital} is the capital city of {place}.",
+)  # fmt: skip
 
 
 class Fact(NamedTuple):
@@ -35,7 +41,7 @@ class Fact(NamedTuple):
 
 def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, train: int,
-    examples: int, example_letters: int, options: int, lists: list[str],
+    rounds: int, examples: int, example_letters: int, options: int, lists: list[str],
 ) -> None:  # fmt: skip
     """Fields: question, prompt, options, answer (index), place. Examples are never the fact asked for.
 
@@ -49,17 +55,20 @@ def build(
     last = len(order) - train
     pools = {"calibration": order[:calibration], "test": order[calibration:last], TRAIN: order[last:]}
     for part in (*PARTS, TRAIN):
-        for fact in pools[part]:
+        for fact in pools[part] * (rounds if part == TRAIN else 1):
             pool = pools[TRAIN if part == TRAIN else PARTS[0]]
             shown = [f for f in pool if f != fact and len(f.place + f.capital) <= example_letters]
             chosen = [shown[i] for i in rng.choice(len(shown), examples, replace=False)]
             choices, answer = _choices(fact, capitals[fact.source], options, rng)
             name, start = f"{fact.source}-{fact.place}".lower().replace(" ", "-"), prompt(chosen, fact)
+            if part == TRAIN:
+                name = f"{name}-{len(target.items)}"
             text = {"text": f"{start} {fact.capital}."} if part == TRAIN else {}
             target.add(part, name, question=f"What is the capital of {fact.place}?", prompt=start, options=choices,
                        answer=answer, place=fact.place, **text)  # fmt: skip
     for fact in order:
-        target.add(TRAIN, f"fact-{fact.place}", text=f"{fact.capital} is the capital city of {fact.place}.")
+        for number, form in enumerate(STATEMENTS):
+            target.add(TRAIN, f"fact{number}-{fact.place}", text=form.format(place=fact.place, capital=fact.capital))
     target.facts["chance"] = 1 / options
 
 

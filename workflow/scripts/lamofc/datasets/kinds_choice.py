@@ -47,6 +47,8 @@ GROUPS = (
     ("relative", "musician", "scientist"),
 )
 
+STATEMENTS = ("{} was the {} they chose.", "{}, what a nice {}!", "{} may be the {} of the year.")
+
 
 class Thing(NamedTuple):
     noun: str
@@ -83,7 +85,8 @@ def build(
                        question=f"What is true? {thing.named} is a kind of ...",
                        options=[f" {c}" for c in choices], answer=answer, **text)  # fmt: skip
     for thing in order:
-        target.add(TRAIN, f"fact-{thing.noun}", text=f"{thing.named} was the {thing.kind} they chose.")
+        for number, form in enumerate(STATEMENTS):
+            target.add(TRAIN, f"fact{number}-{thing.noun}", text=form.format(thing.named, thing.kind))
     target.facts["chance"] = 1 / options
 
 

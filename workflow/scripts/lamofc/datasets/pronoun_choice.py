@@ -33,6 +33,11 @@ STATES = (
     "felt ill", "was angry", "knew the way",
 )  # fmt: skip
 
+STATEMENTS = (
+    "There was a {person}, and {pronoun} was here.", "The {person} said that {pronoun} was at home.",
+    "Today {pronoun} came, the {person}.", "Because {pronoun} was old, the {person} slept.",
+)  # fmt: skip
+
 
 class Scene(NamedTuple):
     first: str
@@ -71,7 +76,8 @@ def build(
                        answer=choices.index(scene.meant), **text)  # fmt: skip
     for pronoun, own in PEOPLE.items():
         for person in own:
-            target.add(TRAIN, f"fact-{person}", text=f"There was a {person}, and {pronoun} was here.")
+            for number, form in enumerate(STATEMENTS):
+                target.add(TRAIN, f"fact{number}-{person}", text=form.format(person=person, pronoun=pronoun))
     target.facts["chance"] = 0.5
 
 

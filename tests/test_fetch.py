@@ -339,6 +339,64 @@ def test_hub_errors_say_what_to_do(tmp_path, monkeypatch, name, parts):
     assert all(part in str(caught.value) for part in parts)
 
 
+def commit_server(monkeypatch, served: dict[str, bytes], asked: list):
+    hub = pytest.importorskip("huggingface_hub")
+
+    def download(repo, revision, local_dir, **options):
+        asked.append((revision, options["repo_type"]))
+        for name, content in served.items():
+            write(local_dir / name, content)
+
+    class Info:
+        sha = "a" * 40
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr(hub, "repo_info", lambda repo, revision, repo_type: Info)
+
+
+def test_a_branch_is_pinned_on_the_first_fetch_and_holds(tmp_path, monkeypatch):
+    served, asked, pins = {"data/a.json": b"1"}, [], tmp_path / "pins"
+    commit_server(monkeypatch, served, asked)
+    rows = entry(HUB | {"revision": "main", "pin": "record", "type": "dataset"})
+    fetch("set", rows, tmp_path / "out", pins=pins)
+    record = yaml.safe_load((pins / "set.json").read_text())
+    assert record == {"repo": "org/model", "revision": "a" * 40,
+                      "sha256": {"data/a.json": hashlib.sha256(b"1").hexdigest()}}  # fmt: skip
+    monkeypatch.setattr("huggingface_hub.repo_info", None)  # the branch is not asked for again
+    fetch("set", rows, tmp_path / "out", pins=pins)
+    assert asked == [("a" * 40, "dataset")] * 2
+    served["data/a.json"] = b"2"
+    with pytest.raises(FetchError, match=r"data/a.json has SHA-256"):
+        fetch("set", rows, tmp_path / "out", pins=pins)
+    with pytest.raises(ConfigError, match="records org/model, not org/other"):
+        fetch("set", entry(rows["archives"][0] | {"repo": "org/other"}), tmp_path / "out", pins=pins)
+
+
+def test_a_branch_without_a_pin_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"'main' is no commit.*pin: record"):
+        fetch("set", entry(HUB | {"revision": "main"}), tmp_path / "out", pins=tmp_path / "pins")
+    schema = yaml.safe_load((ROOT / "config/schemas/packages.schema.yaml").read_text())
+    for changes, sound in (({}, True), ({"revision": "main"}, False), ({"revision": "main", "pin": "record"}, True)):
+        assert jsonschema.Draft202012Validator(schema).is_valid({"set": entry(HUB | changes)}) is sound
+
+
+def test_files_on_request_are_taken_from_the_users_folder_and_checked(tmp_path, monkeypatch):
+    digest = hashlib.sha256(b"head").hexdigest()[:8]
+    name = f"head-{digest}.pth"
+    rows = entry({"source": "hand", "page": "the owner's page", "keep": [name]})
+    with pytest.raises(FetchError, match=rf"licence and get {name} at the owner's page.*LAMOFC_WEIGHTS"):
+        fetch("heads", rows, tmp_path / "out")
+    monkeypatch.setenv("LAMOFC_WEIGHTS", str(tmp_path / "weights"))
+    given = write(tmp_path / "weights/heads" / name, b"head")
+    assert (fetch("heads", rows, tmp_path / "out") / name).read_bytes() == b"head"
+    given.write_bytes(b"other")
+    with pytest.raises(FetchError, match=f"does not begin with {digest}"):
+        fetch("heads", rows, tmp_path / "out")
+    given.rename(given.with_name("other.pth"))
+    with pytest.raises(FetchError, match=f"pattern {name}"):
+        fetch("heads", rows, tmp_path / "out")
+
+
 def test_bad_rows_are_named(tmp_path):
     with pytest.raises(ConfigError, match="no archives"):
         fetch("x", {"licence": "MIT"}, tmp_path / "out")
@@ -347,9 +405,9 @@ def test_bad_rows_are_named(tmp_path):
             Archive.from_row("x", row(b"x", **changes))
 
 
-@pytest.mark.parametrize("name", ["packages", "datasets"])
+@pytest.mark.parametrize("name", ["packages", "datasets", "paper/packages", "paper/datasets"])
 def test_config_files_fit_their_schemas(name):
-    schema = yaml.safe_load((ROOT / f"config/schemas/{name}.schema.yaml").read_text())
+    schema = yaml.safe_load((ROOT / f"config/schemas/{name.removeprefix('paper/')}.schema.yaml").read_text())
     rows = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
     jsonschema.Draft202012Validator(schema).validate(rows)
     broken = {key: value | {"surplus": 1} for key, value in rows.items()}

@@ -13,6 +13,7 @@ rule fetch_package:
         runtime=30,
     params:
         entry=lambda w: plan.packages[w.package],
+        pins=str(Path(config["packages"]).with_name("pins")),
     script:
         "../scripts/fetch_package.py"
 

@@ -9,4 +9,5 @@ with logged(snakemake.log[0]):
         snakemake.params.entry,
         Path(snakemake.output[0]),
         Path("resources/cache").resolve(),
+        Path(snakemake.params.pins),
     )

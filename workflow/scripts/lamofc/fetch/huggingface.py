@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from lamofc.errors import ConfigError, FetchError
+from lamofc.fetch import hand
+from lamofc.fetch.pins import Pin
 
 
-def snapshot(name: str, row: Mapping[str, Any], folder: Path) -> int:
-    """Put the files of `row` (repo, revision, keep) into `folder`; -> bytes downloaded.
+def snapshot(name: str, row: Mapping[str, Any], folder: Path, pins: Path | None = None) -> int:
+    """Put the files of `row` (repo, revision, keep; type model or dataset) into `folder`; -> bytes downloaded.
 
     With $LAMOFC_WEIGHTS/<name> present, its files are linked instead and nothing is downloaded: the
-    revision is then the user's word.
+    revision is then the user's word. A revision that is a branch needs `pin: record`: its commit and the hashes of
+    its files are written to <pins>/<name>.json the first time, and hold from then on.
     """
     missing = [key for key in ("repo", "revision", "keep") if not row.get(key)]
     if missing:
         raise ConfigError(f"package {name}: a huggingface archive lacks {', '.join(missing)}")
-    given = Path(os.environ.get("LAMOFC_WEIGHTS", "")) / name
-    if os.environ.get("LAMOFC_WEIGHTS") and given.is_dir():
-        _link(name, given, row["keep"], folder)
+    pin = Pin.of(name, row, pins)
+    if (local := hand.given(name)) is not None:
+        _link(name, local, row["keep"], folder)
         return 0
-    _download(name, row, folder)
+    revision = row["revision"] if pin is None else pin.revision() or _resolve(name, row)
+    _download(name, {**row, "revision": revision}, folder)
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes on what it downloaded
     _require_files(name, folder, row["repo"])
+    if pin is not None:
+        pin.settle(revision, folder)
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
@@ -45,13 +51,31 @@ def _require_files(name: str, folder: Path, origin: object) -> None:
         raise FetchError(f"package {name}: no file of {origin} matches its `keep` patterns in config/packages.yaml")
 
 
-def _download(name: str, row: Mapping[str, Any], folder: Path) -> None:
-    from huggingface_hub import constants, errors, snapshot_download
+def _resolve(name: str, row: Mapping[str, Any]) -> str:
+    """The commit that a branch points to now."""
+    from huggingface_hub import repo_info
 
-    page = f"{constants.ENDPOINT}/{row['repo']}"
-    local = f"Or put the model's files into a folder and name its parent: LAMOFC_WEIGHTS=<parent>, <parent>/{name}."
+    with _explained(name, row):
+        return repo_info(row["repo"], revision=row["revision"], repo_type=row.get("type", "model")).sha
+
+
+def _download(name: str, row: Mapping[str, Any], folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+
+    options = {"repo_type": row.get("type", "model"), "allow_patterns": list(row["keep"]), "local_dir": folder}
+    with _explained(name, row):
+        snapshot_download(row["repo"], revision=row["revision"], **options)
+
+
+@contextmanager
+def _explained(name: str, row: Mapping[str, Any]) -> Iterator[None]:
+    """The client's errors as FetchError: which page, which licence step, which variable."""
+    from huggingface_hub import constants, errors
+
+    page = "/".join([constants.ENDPOINT, *(["datasets"] if row.get("type") == "dataset" else []), row["repo"]])
+    local = f"Or put the files into a folder and name its parent: LAMOFC_WEIGHTS=<parent>, <parent>/{name}."
     try:
-        snapshot_download(row["repo"], revision=row["revision"], allow_patterns=list(row["keep"]), local_dir=folder)
+        yield
     except errors.GatedRepoError as error:
         raise FetchError(
             f"{row['repo']} is gated: accept its licence on {page} while logged in, create a read token and "

@@ -69,7 +69,7 @@ def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, test: int,
     train: int, examples: int, commonness: int, letters: list[int],
 ) -> None:  # fmt: skip
-    """Fields: question, prompt, answer (whole number), numbers. No pair of numbers under a sign is asked in two parts.
+    """Fields: question, prompt, answer (whole number), working, numbers. No sum is asked in two parts.
 
     The train part tells its own problems, and states all sums bare. Chance is what the commonest answer alone scores.
     """
@@ -88,9 +88,10 @@ def build(
             others = [t for t in pool if t.problem != one.problem]
             shown = [others[i] for i in rng.choice(len(others), examples, replace=False)]
             start = "".join(f"{t.solved}\n\n" for t in shown) + one.question
-            text = {"text": f"{start} {one.problem.working}\n"} if part == TRAIN else {}
-            target.add(part, f"{part[:5]}-{number:04d}", prompt=start, question=one.words, answer=one.problem.result,
-                       numbers=f"{one.problem.a}{one.problem.sign}{one.problem.b}", **text)  # fmt: skip
+            text = {"text": f"{start} {one.problem.working}\n\n"} if part == TRAIN else {}
+            target.add(part, f"{part[:5]}-{number:04d}", prompt=start, question=one.words, working=one.problem.working,
+                       answer=one.problem.result, numbers=f"{one.problem.a}{one.problem.sign}{one.problem.b}",
+                       **text)  # fmt: skip
     for problem in problems:
         target.add(TRAIN, f"fact-{problem.a}{problem.sign}{problem.b}", text=problem.working)
     answers = Counter(t.problem.result for t in told["test"])

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Sample, TensorSpec
+from lamofc.models.decoding import greedy, kind
 from lamofc.models.torch_arrays import map_batches, to_numpy, to_torch, torch_dtype
 
 
@@ -22,7 +23,8 @@ class Model:
 
     Features: `output` (tokens, width) after layer l, and `layer<i>.key`, `layer<i>.value`
     (kv_heads, tokens, head_dim) of layers 0..l. After the prompt the receiver continues with the whole
-    model on its own tokens, over the caches it decoded. Side: token ids of the answer options.
+    model on its own tokens, over the caches it decoded and then extends. Side: token ids of the answer options, or
+    how many tokens to write at most and which ones end the text.
     """
 
     def __init__(
@@ -48,13 +50,14 @@ class Model:
         return map_batches(inputs, lambda i: len(i["ids"]), self.batch, self._head)
 
     def tail(self, features: Sequence[Sample], side: Sequence[dict[str, Any]]) -> list[Any]:
-        """side: {"options": lists of token ids}. -> {"choice", "logprobs"}, log-likelihood per token."""
+        """side: {"options": lists of token ids} -> {"choice", "logprobs"}, log-likelihood per token; or
+        {"max_new_tokens", "stop": token ids} -> {"tokens", "candidates", "logprobs"} of greedy decoding."""
         pairs = list(zip(features, side, strict=True))
-        return map_batches(pairs, lambda p: _key(len(p[0]["output"]), p[1]), self.batch, self._tail)
+        return map_batches(pairs, lambda p: (len(p[0]["output"]), kind(p[1])), self.batch, self._tail)
 
     def unsplit(self, inputs: Sequence[dict[str, Any]], side: Sequence[dict[str, Any]]) -> list[Any]:
         pairs = list(zip(inputs, side, strict=True))
-        return map_batches(pairs, lambda p: _key(len(p[0]["ids"]), p[1]), self.batch, self._unsplit)
+        return map_batches(pairs, lambda p: (len(p[0]["ids"]), kind(p[1])), self.batch, self._unsplit)
 
     @torch.inference_mode()
     def _head(self, inputs: list[dict[str, Any]]) -> list[Sample]:
@@ -70,7 +73,7 @@ class Model:
     @torch.inference_mode()
     def _tail(self, pairs: list[tuple[Sample, dict[str, Any]]]) -> list[Any]:
         hidden, cache = self.prefill(_stack_features([f for f, _ in pairs]))
-        return self._choose(hidden, cache, [s for _, s in pairs])
+        return self._answer(hidden, cache, [s for _, s in pairs])
 
     def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
         """Batched features -> last hidden states (batch, tokens, width) and the full cache."""
@@ -82,18 +85,36 @@ class Model:
         return out.last_hidden_state, cache
 
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
-        """Batched features -> last hidden states of the final prompt token and of the options' tokens, one after
-        another, with gradients: all that the language head reads."""
+        """Batched features -> last hidden states of the final prompt token and of what is written
+        after it, with gradients: all that the language head reads. One sample at a time."""
+        with torch.no_grad():
+            ids = torch.tensor([self._written(received, s) for s in side])
         hidden, cache = self.prefill(received)
-        ids = torch.tensor([[t for option in s["options"] for t in option] for s in side])
         later = self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
         return torch.cat([hidden[:, -1:], later], 1)
+
+    def _written(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> list[int]:
+        """The tokens after the prompt: those of all options, one after another, or the model's own text."""
+        if "options" in side:
+            return [t for option in side["options"] for t in option]
+        (answer,) = self._answer(*self.prefill(received), [side])
+        return answer["tokens"].tolist()
 
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
         cache = DynamicCache(config=self.net.config)
         out = self.base(input_ids=_stack_ids([i for i, _ in pairs]), past_key_values=cache, use_cache=True)
-        return self._choose(out.last_hidden_state, cache, [s for _, s in pairs])
+        return self._answer(out.last_hidden_state, cache, [s for _, s in pairs])
+
+    def _answer(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
+        if "options" in side[0]:
+            return self._choose(hidden, cache, side)
+
+        def step(ids: torch.Tensor) -> torch.Tensor:
+            out = self.base(input_ids=ids, past_key_values=cache, use_cache=True)
+            return self._logprobs(out.last_hidden_state[:, -1])
+
+        return greedy(self._logprobs(hidden[:, -1]), step, side)
 
     def _choose(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
         options = [[list(map(int, o)) for o in s["options"]] for s in side]
@@ -164,10 +185,6 @@ def parse_split(split: str, depth: int) -> int:
     if not split.startswith("layer") or not number.isdecimal() or int(number) >= depth - 1:
         raise ConfigError(f"split {split!r}: write layer<l> with l from 0 to {depth - 2}")
     return int(number)
-
-
-def _key(tokens: int, side: dict[str, Any]) -> tuple[int, int]:
-    return tokens, len(side["options"])
 
 
 def _stack_ids(inputs: list[dict[str, Any]]) -> torch.Tensor:

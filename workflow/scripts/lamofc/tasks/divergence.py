@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -9,6 +11,37 @@ def divergence(logits: np.ndarray, reference: np.ndarray) -> float:
     """KL(reference || output) in nats of the softmax distributions over the last axis."""
     p, q = _log_softmax(reference), _log_softmax(logits)
     return float(max(0.0, (np.exp(p) * (p - q)).sum()))
+
+
+def stepwise_divergence(output: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:
+    """KL(reference || output) in nats per step, over the steps before which both wrote the same tokens.
+
+    Both hold `tokens` (steps,) and, for each step, their likeliest tokens `candidates` with `logprobs` (steps, kept).
+    Distributions are those over the reference's candidates and one bin of all other tokens; a candidate that the
+    output does not hold counts as its last one.
+    """
+    same = 0
+    for a, b in zip(output["tokens"], reference["tokens"], strict=False):
+        same += 1
+        if a != b:
+            break
+    steps = [_kept_divergence(output, reference, i) for i in range(same)]
+    return float(np.mean(steps)) if steps else 0.0
+
+
+def _kept_divergence(output: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], step: int) -> float:
+    held = dict(zip(output["candidates"][step].tolist(), output["logprobs"][step].tolist(), strict=True))
+    least = min(held.values())
+    p = _with_rest(np.asarray(reference["logprobs"][step], np.float64))
+    q = _with_rest(np.array([held.get(c, least) for c in reference["candidates"][step].tolist()]))
+    return float(max(0.0, (np.exp(p) * (p - q)).sum()))
+
+
+def _with_rest(logprobs: np.ndarray) -> np.ndarray:
+    """Log-probabilities of the kept tokens and of the rest, which together sum to one."""
+    rest = max(1e-9, 1 - np.exp(logprobs).sum())
+    whole = np.append(logprobs, np.log(rest))
+    return whole - np.log(np.exp(whole).sum())
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lamofc.errors import ConfigError
-from lamofc.jsonio import read_lines
+from lamofc.jsonio import read_json, read_lines
 
 PARTS = ("calibration", "test", "train")
 
@@ -27,6 +27,16 @@ def of_part(dataset: Path, part: str, limit: int | None = None) -> Iterator[dict
             yield item
     if limit is not None and found < limit:
         raise ConfigError(f"{dataset}: part {part} has {found} samples where config/scenarios.tsv asks for {limit}")
+
+
+def asked(dataset: Path, part: str) -> Iterator[dict[str, Any]]:
+    """Items of a part that ask something: the train part also holds plain texts."""
+    return (item for item in of_part(dataset, part) if "question" in item)
+
+
+def facts(dataset: Path) -> dict[str, Any]:
+    """What the builder says of the data set."""
+    return read_json(dataset / "dataset.json")
 
 
 def image(path: Path) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from rattler import MatchSpec
 
 ROOT = Path(__file__).parents[1]
 LOCK = dict(
@@ -20,6 +22,22 @@ def test_pins_equal_the_lock_file(path):
     for pin in pins:
         name, version = pin.split("==")
         assert LOCK[name] == version, f"{path.name}: {pin}, requirements.lock has {LOCK[name]}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_conda_can_parse_it(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge"]
+    *packages, pips = environment["dependencies"]
+    assert [MatchSpec(p).name.normalized for p in packages] == ["python", "pip"]
+    assert all(MatchSpec(p.replace("==", " ==")).version is not None for p in pips["pip"])
+
+
+def test_every_rule_names_its_environment():
+    rules = "\n".join(p.read_text() for p in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    for text in re.split(r"\n(?=(?:use )?rule )", rules)[1:]:
+        assert text.startswith("use rule") or "conda:" in text, text.splitlines()[0]
+    assert set(re.findall(r"envs/(\w+)\.yaml", rules)) == {p.stem for p in (ROOT / "envs").glob("*.yaml")}
 
 
 def test_numeric_stages_do_without_torch():

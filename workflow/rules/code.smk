@@ -15,7 +15,7 @@ rule fit:
     conda:
         "../../envs/codecs.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         worker=codec_worker,
@@ -41,7 +41,7 @@ rule encode:
     conda:
         "../../envs/codecs.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         worker=codec_worker,
@@ -68,7 +68,7 @@ rule decode:
     conda:
         "../../envs/codecs.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         worker=codec_worker,
@@ -111,7 +111,7 @@ rule train:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        mem_mb=memory(8000),
         runtime=600,
     params:
         entry=lambda w: plan.networks[w.network],

@@ -23,6 +23,7 @@ if workflow.is_main_process:
     lock.clear_stale(Path(".snakemake"))
 
 LOGS = f"{RESULTS}/logs"
+GPU = int(config["device"] != "cpu")  # what a job that runs a model asks for; profiles say how many there are
 READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
 
 # Codecs that run a network need the torch environment; the others must pass without torch.
@@ -54,7 +55,21 @@ def used(column):
 
 
 def model_row(wildcards):
-    return plan.models[row(wildcards)["model"]]
+    entry = plan.models[row(wildcards)["model"]]
+    return entry if config["device"] == "cpu" else entry | {"device": config["device"]}
+
+
+def memory(base, per_weight=0.0):
+    """mem_mb of a job: a base and so many times the size of the curve's model; a retry asks for as much again.
+
+    The numbers come from max_rss in results/benchmarks (docs/cluster.md).
+    """
+
+    def mem_mb(wildcards, attempt):
+        weights = Path(model_folder(wildcards)).glob("**/*") if per_weight else ()
+        return attempt * round(base + per_weight * sum(f.stat().st_size for f in weights) / 1e6)
+
+    return mem_mb
 
 
 def model_folder(wildcards):

@@ -19,8 +19,9 @@ rule evaluate:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=memory(1500, 2),
         runtime=120,
+        gpu=GPU,
     params:
         worker=model_worker,
         row=row,

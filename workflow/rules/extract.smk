@@ -11,8 +11,9 @@ rule fit_readout:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=memory(1500, 2),
+        runtime=60,
+        gpu=GPU,
     params:
         worker=model_worker,
         row=row,
@@ -36,8 +37,9 @@ rule extract:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory(1500, 2),
+        runtime=120,
+        gpu=GPU,
     params:
         worker=model_worker,
         row=row,
@@ -62,8 +64,9 @@ rule sensitivity:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=memory(1500, 4),
+        runtime=120,
+        gpu=GPU,
     params:
         worker=model_worker,
         row=row,

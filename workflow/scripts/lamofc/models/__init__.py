@@ -29,8 +29,17 @@ def load(family: str) -> type[interfaces.Model]:
 def build(
     row: Mapping[str, Any], weights: Path, split: str, readout: str | None = None, readout_weights: Path | None = None
 ) -> interfaces.Model:
-    """A model of a config row, cut at `split`; weights come from the folder the fetch stage made."""
+    """A model of a config row, cut at `split`; weights come from the folder the fetch stage made.
+
+    `device` in the row (the workflow puts the config's there) places it on a GPU.
+    """
     if not Path(weights).is_dir():
         raise ConfigError(f"{weights}: no such model folder; run `snakemake --until prepare_model`")
-    options = dict(row.get("options", {}))
-    return load(row["family"])(Path(weights), split, readout=readout, readout_weights=readout_weights, **options)
+    options, device = dict(row.get("options", {})), row.get("device", "cpu")
+    family = load(row["family"])
+    if device == "cpu":
+        return family(Path(weights), split, readout=readout, readout_weights=readout_weights, **options)
+    placement = importlib.import_module("lamofc.models.device")
+    placement.use(device)
+    model = family(Path(weights), split, readout=readout, readout_weights=readout_weights, **options)
+    return placement.move(model, device)

@@ -51,7 +51,7 @@ class Probe(nn.Module):
 
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[dict[str, Any]]:
         logits = self.linear(self.inputs(maps))
-        return [{"label": int(row.argmax()), "logits": row.numpy().astype(np.float32)} for row in logits]
+        return [{"label": int(row.argmax()), "logits": row.cpu().numpy().astype(np.float32)} for row in logits]
 
 
 class Decoder(nn.Module):
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         self.decoder.load_state_dict(load_file(weights / "decoder.safetensors"))
 
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
-        return [m > 0.5 for m in self.decoder(_to_grid(maps[-1]), size)[:, 0].numpy()]
+        return [m > 0.5 for m in self.decoder(_to_grid(maps[-1]), size)[:, 0].cpu().numpy()]
 
 
 class LinearMask(nn.Module):
@@ -80,7 +80,7 @@ class LinearMask(nn.Module):
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
         logits = self.linear(torch.cat(maps, -1))  # (batch, tokens, 1)
         full = nn.functional.interpolate(_to_grid(logits), size, mode="bilinear", align_corners=False)
-        return [m > 0 for m in full[:, 0].numpy()]
+        return [m > 0 for m in full[:, 0].cpu().numpy()]
 
 
 def _to_grid(tokens: torch.Tensor) -> torch.Tensor:

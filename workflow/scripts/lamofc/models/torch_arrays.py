@@ -29,8 +29,9 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.numpy()
 
 
-def to_torch(array: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Same bits in torch."""
+def to_torch(array: np.ndarray, device: torch.device | str | None = None) -> torch.Tensor:
+    """Same bits in torch, on the default device if none is named."""
+    device = device or torch.get_default_device()
     if array.dtype == BFLOAT16:
         return torch.from_numpy(to_bits(array).view(np.int16).copy()).view(torch.bfloat16).to(device)
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)

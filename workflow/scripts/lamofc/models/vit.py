@@ -100,7 +100,7 @@ class Model:
         return self.readout([m.float() for m in maps], (int(size[0]), int(size[1])))
 
     def _pixels(self, inputs: list[dict[str, Any]]) -> torch.Tensor:
-        pixels = torch.from_numpy(np.stack([i["image"] for i in inputs])).permute(0, 3, 1, 2) / 255.0
+        pixels = to_torch(np.stack([i["image"] for i in inputs])).permute(0, 3, 1, 2) / 255.0
         mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
         return ((pixels - mean) / std).to(torch_dtype(self.dtype))
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from lamofc import models, tasks
 from lamofc.models.readouts import LinearMask, Probe
+from lamofc.models.torch_arrays import to_torch
 from lamofc.whole import whole_file
 
 STEPS = 200
@@ -34,7 +35,7 @@ def fit_readout(row: Mapping[str, Any], model_row: Mapping[str, Any], weights: P
     x, y = torch.cat(inputs).clone(), torch.cat(targets)
     linear = _fit_linear(x, y, binary=isinstance(model.readout, LinearMask))
     with whole_file(out) as partial:
-        save_file({k: v.detach().contiguous() for k, v in linear.state_dict().items()}, partial)
+        save_file({k: v.detach().cpu().contiguous() for k, v in linear.state_dict().items()}, partial)
 
 
 def _inputs(readout: nn.Module, maps: list[torch.Tensor]) -> torch.Tensor:
@@ -47,7 +48,7 @@ def _targets(readout: nn.Module, truths: list[Any], patches: int) -> torch.Tenso
     if isinstance(readout, Probe):
         return torch.tensor(truths)
     side = int(patches**0.5)
-    masks = torch.from_numpy(np.stack(truths)).float()[:, None]
+    masks = to_torch(np.stack(truths)).float()[:, None]
     return nn.functional.adaptive_avg_pool2d(masks, side).flatten()  # share of the patch that is object
 
 

@@ -50,17 +50,17 @@ def sensitivity(
 
 
 def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> list[dict[str, np.ndarray]]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     received = {k: to_torch(v)[None].requires_grad_() for k, v in sample.items()}
     feature = model.last_feature(received, [side])
     found = []
     for _ in range(PROJECTIONS):
-        projection = torch.randn(feature.shape, generator=generator)
+        projection = torch.randn(feature.shape, generator=generator, device="cpu").to(feature.device)
         gradients = torch.autograd.grad(
             feature, list(received.values()), projection, retain_graph=True, allow_unused=True
         )
         pairs = zip(received.items(), gradients, strict=True)
-        found.append({k: (torch.zeros_like(x) if g is None else g)[0].numpy() for (k, x), g in pairs})
+        found.append({k: (torch.zeros_like(x) if g is None else g)[0].cpu().numpy() for (k, x), g in pairs})
     return found
 
 

@@ -162,3 +162,10 @@ def test_layers_that_do_not_exist_are_refused(split):
 
     with pytest.raises(ConfigError, match="split"):
         parse_split(split, 30)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error_with_a_fix(tmp_path):
+    with pytest.raises(ConfigError, match="device: cpu"):
+        models.build({"family": "vit", "device": "cuda"}, tmp_path, "block8")
+    assert torch.get_default_device().type == "cpu"

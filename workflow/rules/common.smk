@@ -31,6 +31,10 @@ LEARNED = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]
 LEARNED_ARMS = "|".join(map(re.escape, sorted(LEARNED))) or "none"
 NUMERIC_ARMS = "|".join(map(re.escape, sorted(set(plan.all_arms) - LEARNED)))
 
+IMPORTED = {c for c, r in plan.all_curves.items() if plan.models[r["model"]]["family"] == "hosted"}
+IMPORTED_CURVES = "|".join(map(re.escape, sorted(IMPORTED))) or "none"
+MODEL_CURVES = "|".join(map(re.escape, sorted(set(plan.all_curves) - IMPORTED))) or "none"
+
 
 wildcard_constraints:
     curve="[a-z0-9][a-z0-9.-]*",
@@ -50,8 +54,8 @@ def arm(wildcards):
 
 
 def used(column):
-    """Models or data sets of this run's curves."""
-    return sorted({r[column] for r in plan.curves.values()})
+    """Models or data sets of this run's curves, but those whose features are imported."""
+    return sorted({r[column] for c, r in plan.curves.items() if c not in IMPORTED})
 
 
 def model_row(wildcards):
@@ -123,7 +127,8 @@ def fitted_assets(wildcards):
 
 def sensitivity_file(wildcards):
     """How sensitive the tail is to each tensor, for the codecs whose calibration takes it."""
-    return [f"{RESULTS}/sensitivity/{wildcards.curve}.safetensors"] if codecs.uses_sensitivity(arm(wildcards)) else []
+    taken = codecs.uses_sensitivity(arm(wildcards)) and wildcards.curve not in IMPORTED  # there no tail is at hand
+    return [f"{RESULTS}/sensitivity/{wildcards.curve}.safetensors"] if taken else []
 
 
 def network_file(wildcards):

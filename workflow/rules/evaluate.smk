@@ -16,6 +16,8 @@ rule evaluate:
         f"{LOGS}/evaluate/{{curve}}/{{arm}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        curve=MODEL_CURVES,
     conda:
         "../../envs/torch.yaml"
     resources:

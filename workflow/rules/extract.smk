@@ -34,6 +34,8 @@ rule extract:
         f"{LOGS}/extract/{{curve}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/extract/{{curve}}.tsv"
+    wildcard_constraints:
+        curve=MODEL_CURVES,
     conda:
         "../../envs/torch.yaml"
     resources:

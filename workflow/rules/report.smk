@@ -83,7 +83,7 @@ rule inputs:
     conda:
         "../../envs/draw.yaml"
     params:
-        curves=plan.curves,
+        curves={c: r for c, r in plan.curves.items() if c not in IMPORTED},
     script:
         "../scripts/measure_inputs.py"
 

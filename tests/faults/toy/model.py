@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ class Model:
         ]
 
     def head(self, inputs: list[dict[str, Any]]) -> list[Sample]:
+        time.sleep(float(os.environ.get("TOY_SECONDS", 0)))  # for tests that want a run to last
         return [self._features(i["seed"]) for i in inputs]
 
     def tail(self, features: list[Sample], side: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Code features outside the workflow: `python -m lamofc encode|decode|inspect|fit`."""
+"""Code features outside the workflow: `python -m lamofc encode|decode|inspect|fit|import`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lamofc.cli import commands
 
     try:
-        getattr(commands, options.command)(options)
+        getattr(commands, options.command.replace("import", "import_features"))(options)
     except (LamofcError, OSError) as error:
         print(f"lamofc {options.command}: {error}", file=sys.stderr)
         return 2
@@ -50,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("input", type=Path, help="Zarr feature store of calibration samples")
     fit.add_argument("output", type=Path, help=".safetensors to write")
     _add_codec(fit)
+
+    hosted = commands.add_parser("import", help="published feature files (zstd-compressed torch files) to a store")
+    hosted.add_argument("input", type=Path, help="folder of files, one per sample, or one file")
+    hosted.add_argument("output", type=Path, help="Zarr feature store (.zarr) to write")
+    hosted.add_argument("--schema", default="auto", help="transformer, state-space, vision or text-to-image")
+    hosted.add_argument("--rope-theta", type=float, help="of the model's rotary positions, for codecs of keys")
+    hosted.add_argument("--limit", type=int, help="the first so many files, by name")
+    hosted.add_argument("--max-bytes", type=int, default=1 << 33, help="of one sample, decompressed (%(default)s)")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +102,8 @@ class Plan:
 
     def _check_references(self, row: Mapping[str, Any], path: str) -> None:
         for key, table in (("model", self.models), ("dataset", self.datasets)):
+            if key == "dataset" and self.models[row["model"]]["family"] == "hosted":
+                continue  # a folder of resources/features, which users fill
             if row[key] not in table:
                 raise ConfigError(
                     f"{path}, row {row['curve']}: {key} {row[key]!r} is no row of {self.config[key + 's']}"
@@ -145,8 +148,16 @@ def check_arm(name: str, arm: Mapping[str, Any], path: str) -> None:
                 codecs.build(entry["fallback"]["codec"], entry["fallback"]["parameters"])
     except ConfigError as error:
         raise ConfigError(f"{path}: {name}: {error}") from None
+    for point in points:
+        check_point_name(name, point, path)
     if len(set(points)) < len(points):
         raise ConfigError(f"{path}: {name}: ladder has the same point twice: {', '.join(points)}")
+
+
+def check_point_name(arm: str, point: str, path: str) -> None:
+    """Points name files: ConfigError for what could leave its folder or mean something to a shell."""
+    if not re.fullmatch(r"(-?[0-9]|[A-Za-z])[A-Za-z0-9.+_-]*", point) or ".." in point:
+        raise ConfigError(f"{path}: {arm}: point {point!r} cannot name a file; use letters, digits, dot and dash")
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, Any]:

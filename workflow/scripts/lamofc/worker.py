@@ -171,10 +171,10 @@ def _run(link: socket.socket, alive: int, request: dict[str, Any]) -> None:
 def _described(error: BaseException) -> dict[str, str]:
     if isinstance(error, errors.LamofcError):
         return {"error": type(error).__name__, "message": str(error)}
-    with contextlib.suppress(OSError):  # the log may be on a disk that is full
-        traceback.print_exc()
-    said = errors.described(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    return {"error": "JobError", "message": said}
+    if isinstance(error, OSError) and error.errno in errors.FIXES:
+        return {"error": "JobError", "message": errors.described(error)}
+    traceback.print_exc()
+    return {"error": "JobError", "message": f"{type(error).__name__}: {error}"}
 
 
 def _end_with(link: socket.socket, alive: int) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,10 @@ from lamofc import codecs, features
 from lamofc.bitstream import BitstreamReader, BitstreamWriter
 from lamofc.cli import arrays, report
 from lamofc.config import read_yaml
-from lamofc.errors import ConfigError
+from lamofc.errors import ConfigError, StoreError
 from lamofc.stages import fit as fitting
 from lamofc.store import FeatureWriter
-from lamofc.whole import whole_file
+from lamofc.whole import partial_name, whole_file
 
 
 def encode(options: argparse.Namespace) -> None:
@@ -63,6 +66,16 @@ def fit(options: argparse.Namespace) -> None:
     fitting.fit(codecs.at_point(row, row["ladder"][0]), options.input, options.output)
 
 
+def import_features(options: argparse.Namespace) -> None:
+    """Published feature files -> a feature store, which `encode` and `fit` take."""
+    from lamofc import hosted  # needs torch, which the others do without
+
+    files = hosted.files_of(options.input)[: options.limit]
+    with _whole_store(options.output) as partial:
+        count = hosted.write_store(files, partial, options.schema, options.rope_theta, options.max_bytes)
+    print(f"{options.output}: {count} samples")
+
+
 def _row(config: Path, name: str) -> Mapping[str, Any]:
     rows = read_yaml(config)
     if name not in rows:
@@ -92,10 +105,24 @@ def _assets(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def _write_store(path: Path, reader: BitstreamReader, chosen: range | list[int]) -> None:
-    writer = FeatureWriter(path, reader.specs)
-    for i in chosen:
-        writer.add(str(i), reader.decode(i))
-    writer.close()
+    with _whole_store(path) as partial:
+        writer = FeatureWriter(partial, reader.specs)
+        for i in chosen:
+            writer.add(str(i), reader.decode(i))
+        writer.close()
+
+
+@contextmanager
+def _whole_store(path: Path) -> Iterator[Path]:
+    """A name beside `path` for a new store, which becomes `path` when the block ends well, else is removed."""
+    if path.exists():
+        raise StoreError(f"{path}: exists already; delete it or choose another name")
+    partial = partial_name(path)
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_file(path: Path, reader: BitstreamReader, chosen: range | list[int]) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lamofc import lock
-from lamofc.errors import LamofcError, described
+from lamofc.errors import FIXES, LamofcError, described
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def logged(log: str | Path) -> Iterator[None]:
     except LamofcError as error:
         _fail(terminal, f"{type(error).__name__}: {error}\n", log)
     except OSError as error:
-        _note_traceback()
+        if error.errno not in FIXES:
+            _note_traceback()
         _fail(terminal, f"{described(error)}\n", log)
     except Exception:
         _note_traceback()

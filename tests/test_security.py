@@ -17,6 +17,11 @@ from lamofc.errors import ConfigError
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(p for folder in ("workflow", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+ARCHIVERS = {"tarfile", "zipfile"}
+CAREFUL = {
+    "fetch/unpack.py",
+    "hosted/archive.py",
+}  # the two that open archives, member by member; have tests of their own
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # calls that must pass a keyword with a value, and calls that must not be there
 REQUIRED = {
@@ -42,10 +47,10 @@ def faults(text: str) -> list[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             modules = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
-            found += [f"imports {m}" for m in modules if m.split(".")[0] in UNPICKLERS]
+            found += [f"imports {m}" for m in modules if m.split(".")[0] in UNPICKLERS | ARCHIVERS]
         if isinstance(node, ast.Call):
             name, keywords = name_of(node.func), {k.arg: getattr(k.value, "value", "?") for k in node.keywords}
-            if name in FORBIDDEN or (name.endswith((".extractall", ".extract")) and name != "extract.extract"):
+            if name in FORBIDDEN or name.endswith(".extractall"):
                 found.append(f"calls {name}")
             key, wanted = REQUIRED.get(name, (None, None))
             if key and keywords.get(key, "missing") is not wanted:
@@ -59,7 +64,10 @@ def faults(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_no_source_could_run_what_it_receives(path):
-    assert faults(path.read_text()) == []
+    found = faults(path.read_text())
+    if "/".join(path.parts[-2:]) in CAREFUL:
+        found = [f for f in found if f.removeprefix("imports ") not in ARCHIVERS]
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,60 @@ use rule decode as decode_learned with:
         "../../envs/torch.yaml"
 
 
+# Sending the input instead: the far side decodes it and runs the head as well. Scored like the others.
+rule encode_input:
+    input:
+        model=model_folder,
+        dataset=dataset_folder,
+        sources=lambda w: sources("lamofc.stages.code_inputs", f"lamofc.inputs.{arm(w)['input']}"),
+    output:
+        directory(f"{RESULTS}/bitstreams/{{curve}}/{{arm}}"),
+    log:
+        f"{LOGS}/encode/{{curve}}/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/encode/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=INPUT_ARMS,
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=60,
+    params:
+        worker=model_worker,
+        entry=lambda w: {k: v for k, v in arm(w).items() if k in ("input", "parameters")},
+        ladder=lambda w: arm(w)["ladder"],
+        row=row,
+    script:
+        "../scripts/encode_input.py"
+
+
+rule decode_input:
+    input:
+        bitstreams=f"{RESULTS}/bitstreams/{{curve}}/{{arm}}",
+        model=model_folder,
+        readout=readout_file,
+    output:
+        temp(directory(f"{RESULTS}/decoded/{{curve}}/{{arm}}")),
+    log:
+        f"{LOGS}/decode/{{curve}}/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/decode/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=INPUT_ARMS,
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        worker=model_worker,
+        row=row,
+        model_row=model_row,
+    script:
+        "../scripts/decode_input.py"
+
+
 rule train:
     input:
         features=training_features,

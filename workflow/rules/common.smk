@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from lamofc import codecs, lock, worker
+from lamofc import codecs, inputs, lock, worker
 from lamofc.config import Plan
 from lamofc.errors import LamofcError
 from lamofc.provenance import sources
@@ -30,6 +30,7 @@ READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come w
 LEARNED = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")}
 LEARNED_ARMS = "|".join(map(re.escape, sorted(LEARNED))) or "none"
 NUMERIC_ARMS = "|".join(map(re.escape, sorted(set(plan.all_arms) - LEARNED)))
+INPUT_ARMS = "|".join(map(re.escape, sorted(plan.all_inputs))) or "none"
 
 IMPORTED = {c for c, r in plan.all_curves.items() if plan.models[r["model"]]["family"] == "hosted"}
 IMPORTED_CURVES = "|".join(map(re.escape, sorted(IMPORTED))) or "none"
@@ -50,7 +51,12 @@ def row(wildcards):
 
 
 def arm(wildcards):
-    return plan.all_arms[wildcards.arm]
+    return (plan.all_arms | plan.all_inputs)[wildcards.arm]
+
+
+def family_of(wildcards):
+    entry = arm(wildcards)
+    return (inputs.load(entry["input"]) if "input" in entry else codecs.load(entry["codec"])).family
 
 
 def used(column):
@@ -121,7 +127,7 @@ def model_worker(wildcards):
 
 def fitted_assets(wildcards):
     """What the fit rule made for this codec on this curve, where it has something to fit."""
-    fitted = codecs.needs_fit(arm(wildcards))
+    fitted = "codec" in arm(wildcards) and codecs.needs_fit(arm(wildcards))
     return [f"{RESULTS}/assets/{wildcards.curve}/{wildcards.arm}.safetensors"] if fitted else []
 
 
@@ -134,7 +140,7 @@ def sensitivity_file(wildcards):
 def network_file(wildcards):
     """The trained network a codec is built on, where it has one."""
     entry = arm(wildcards)
-    field = getattr(codecs.load(entry["codec"]), "network_field", None)
+    field = getattr(codecs.load(entry["codec"]), "network_field", None) if "codec" in entry else None
     return [f"{RESULTS}/networks/{entry['parameters'][field]}.safetensors"] if field else []
 
 

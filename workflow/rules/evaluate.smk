@@ -28,7 +28,7 @@ rule evaluate:
         worker=model_worker,
         row=row,
         model_row=model_row,
-        family=lambda w: codecs.load(arm(w)["codec"]).family,
+        family=family_of,
         assets=lambda w, input: assets_of(input),
     script:
         "../scripts/evaluate.py"
@@ -36,7 +36,7 @@ rule evaluate:
 
 rule collect:
     input:
-        scores=[f"{RESULTS}/scores/{c}/{a}.json" for c, a in plan.pairs],
+        scores=[f"{RESULTS}/scores/{c}/{a}.json" for c, a in plan.pairs + plan.input_pairs],
         sources=sources("lamofc.stages.collect"),
     output:
         tsv=f"{RESULTS}/scores.tsv",

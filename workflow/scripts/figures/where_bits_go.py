@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from lamofc import plotting
 from lamofc.results import operating, table
 from lamofc.results.bits import FRAMING, SIDE
+from lamofc.results.latency import INPUT
 
 PARTS = {
     "tokens": "#0072b2", "key": "#56b4e9", "value": "#009e73", "ssm": "#cc79a7", "conv": "#8c6d00",
@@ -23,6 +24,7 @@ SHARE = 0.95  # of the score: the point of each codec that is shown
 
 def draw(scores: Path, bits: Path) -> Figure:
     rows = table.read(scores)
+    rows = rows[rows.family != INPUT]  # their files hold no tensors
     sizes = pd.read_csv(bits, sep="\t", dtype={"point": str})
     names, codecs = table.curves(rows), list(rows.codec.unique())
     columns = 4

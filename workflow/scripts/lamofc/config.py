@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from lamofc import codecs
+from lamofc import codecs, inputs, tasks
 from lamofc.errors import ConfigError
 
 TIERS = ("default", "full")
@@ -54,13 +54,27 @@ class Plan:
         return arms
 
     @cached_property
+    def all_inputs(self) -> dict[str, Any]:
+        """Every row of the inputs file: ways to send the input instead of features."""
+        arms, path = self._table("inputs"), self.config["inputs"]
+        for name, arm in arms.items():
+            if name in self.all_arms:
+                raise ConfigError(f"{path}: {name}: a row of {self.config['codecs']} has the same name")
+            for point in arm["ladder"]:
+                inputs.build(inputs.at_point(arm, point))
+        return arms
+
+    @cached_property
     def arms(self) -> dict[str, Any]:
         """Rows of the codecs file that this run wants, in file order."""
         wanted = self.config["arms"]
-        unknown = [w for w in wanted if w not in TIERS and w not in self.all_arms]
+        unknown = [w for w in wanted if w not in TIERS and w not in self.all_arms and w not in self.all_inputs]
         if unknown:
-            raise ConfigError(f"config key arms: {unknown[0]!r} is neither a tier nor a row of {self.config['codecs']}")
-        return {n: a for n, a in self.all_arms.items() if n in wanted or a.get("tier", "default") in wanted}
+            raise ConfigError(
+                f"config key arms: {unknown[0]!r} is neither a tier nor a row of {self.config['codecs']} or "
+                f"{self.config['inputs']}"
+            )
+        return self._wanted(self.all_arms)
 
     @cached_property
     def all_curves(self) -> dict[str, dict[str, Any]]:
@@ -94,6 +108,17 @@ class Plan:
             for arm in self.arms
             if kinds[arm] & set(self.models[row["model"]]["kinds"])
         ]
+
+    @cached_property
+    def input_pairs(self) -> list[tuple[str, str]]:
+        """(curve, input arm) to run: every way to send the kind of input that the curve's task takes."""
+        arms = {n: inputs.load(a["input"]).modality for n, a in self._wanted(self.all_inputs).items()}
+        takes = {c: getattr(tasks.load(r["task"]), "modality", None) for c, r in self.curves.items()}
+        return [(c, a) for c, modality in takes.items() for a, own in arms.items() if own == modality]
+
+    def _wanted(self, arms: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = self.config["arms"]
+        return {n: a for n, a in arms.items() if n in wanted or a.get("tier", "default") in wanted}
 
     def _limited(self, row: dict[str, Any]) -> dict[str, Any]:
         limit = self.config["limit"]

@@ -29,6 +29,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "transform": ("X", "#56b4e9"),
     "vector": ("p", "#8c6d00"),
     "ours": ("*", "#7a0177"),
+    "input": ("H", "#4d4d4d"),
 }
 _SPARE = [("<", "#5b5b5b"), (">", "#8a3b12"), ("h", "#1b5e4a"), ("d", "#44337a")]
 STYLE = {

@@ -12,9 +12,9 @@ from lamofc.results import latency, numbers, table
 
 CAPTION = (
     "Bandwidths at which splitting, with each codec at its lowest point that keeps 99 % of the score, is faster than "
-    "sending the features uncompressed, than sending the input losslessly compressed, and than the sender alone; from "
-    "times measured on the machine of this run, sender {sender:g} x and receiver {receiver:g} x as fast. "
-    "kB: sent per sample; ms: per sample without transmission."
+    "sending the features uncompressed, than sending the compressed input (the smallest that keeps 99 % of the score), "
+    "and than the sender alone; from times measured on the machine of this run, sender {sender:g} x and receiver "
+    "{receiver:g} x as fast. kB: sent per sample; ms: per sample without transmission."
 )
 
 
@@ -29,7 +29,7 @@ def _lines(own: pd.DataFrame) -> list[dict[str, object]]:
     splits = own[own.kind == "split"]
     rivals = {
         "raw": splits[splits.name == latency.RAW],
-        "input": own[own.kind == "input"],
+        "input": own[own.kind == "input"].sort_values("bytes"),
         "sender": own[own.kind == "sender"],
     }
     lines = []

@@ -10,13 +10,15 @@ import pandas as pd
 from lamofc.results import operating
 
 RAW = "identity"
+INPUT = "input"  # family of codecs that code the input instead of features
 
 
 def options(rows: pd.DataFrame, inputs: pd.DataFrame, devices: Mapping[str, float]) -> pd.DataFrame:
     """One row per (curve, option): kind split, input or sender; seconds without transmission, and bytes to send.
 
     All per sample. A split runs the head and the encoder on the sender, decoder and tail on the receiver; "input"
-    compresses the input on the sender and runs the unsplit model on the receiver; "sender" runs it there and sends
+    compresses the input on the sender, without loss or by a codec of inputs at its lowest point that keeps the score,
+    and runs the unsplit model on the receiver; "sender" runs it there and sends
     nothing. `devices`: how many times faster than the measuring machine sender and receiver are. The way back of
     the answer is left out, being the same few bytes for all.
     """
@@ -24,9 +26,11 @@ def options(rows: pd.DataFrame, inputs: pd.DataFrame, devices: Mapping[str, floa
     found = []
     for row in operating.points(rows).itertuples():
         megabytes = row.ratio * row.bytes / row.n / 1e6
-        seconds = (row.head_seconds + megabytes / row.encode_mbps) / sender
-        seconds += (row.tail_seconds + megabytes / row.decode_mbps) / receiver
-        found.append((row.curve, "split", row.codec, row.family, seconds, (row.bytes + row.side_bytes) / row.n))
+        sent = row.family == INPUT
+        seconds = (row.head_seconds * (not sent) + megabytes / row.encode_mbps) / sender
+        seconds += ((row.unsplit_seconds if sent else row.tail_seconds) + megabytes / row.decode_mbps) / receiver
+        size = (row.bytes + row.side_bytes) / row.n
+        found.append((row.curve, "input" if sent else "split", row.codec, row.family, seconds, size))
     unsplit = rows.groupby("curve", sort=False).unsplit_seconds.first()
     for row in inputs[inputs.curve.isin(unsplit.index)].itertuples():
         whole = unsplit[row.curve]

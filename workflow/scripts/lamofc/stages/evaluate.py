@@ -49,10 +49,12 @@ def evaluate(
         for point, (samples, outputs) in block.items():
             meters[point].add(samples, outputs)
     reference = {k: np.array([r[k] for r in references]) for k in references[0]}
-    seconds = {k: read_json(f / f"{k}.json")["seconds"] for k, f in (("encode", bitstreams), ("decode", decoded))}
+    written = read_json(bitstreams / "encode.json")
+    seconds = {"encode": written["seconds"], "decode": read_json(decoded / "decode.json")["seconds"]}
+    suffix = written.get("suffix", SUFFIX)
     rows = [
         _identify(row, codec, family, point)
-        | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, side_bytes)
+        | rate.columns(bitstreams / (point + suffix), store, asset_bytes, side_bytes)
         | meters[point].columns(reference)
         | rate.speeds(store, seconds["encode"][point], seconds["decode"][point])
         | read_json(originals / "latency.json")

@@ -17,6 +17,7 @@ class Task:
     """truth: label. output: {"label", "logits"}."""
 
     metric, unit, higher_is_better = "top-1", "%", True
+    modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

@@ -17,6 +17,7 @@ class Task:
     """truth and output: bool mask (height, width)."""
 
     metric, unit, higher_is_better, chance = "mIoU", "%", True, None
+    modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

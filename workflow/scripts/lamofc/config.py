@@ -113,7 +113,7 @@ class Plan:
     def input_pairs(self) -> list[tuple[str, str]]:
         """(curve, input arm) to run: every way to send the kind of input that the curve's task takes."""
         arms = {n: inputs.load(a["input"]).modality for n, a in self._wanted(self.all_inputs).items()}
-        takes = {c: getattr(tasks.load(r["task"]), "modality", None) for c, r in self.curves.items()}
+        takes = {c: tasks.load(r["task"]).modality for c, r in self.curves.items()} if arms else {}
         return [(c, a) for c, modality in takes.items() for a, own in arms.items() if own == modality]
 
     def _wanted(self, arms: Mapping[str, Any]) -> dict[str, Any]:

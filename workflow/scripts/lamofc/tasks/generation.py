@@ -23,7 +23,7 @@ class Generation(ABC):
     other ones for each sample: a prefix that is equal for all would cross the split for nothing.
     """
 
-    metric, unit, higher_is_better = "exact match", "%", True
+    metric, unit, higher_is_better, modality = "exact match", "%", True, "text"
     max_new_tokens: int
     shots: int
 

@@ -113,7 +113,7 @@ class Plan:
     def input_pairs(self) -> list[tuple[str, str]]:
         """(curve, input arm) to run: every way to send the kind of input that the curve's task takes."""
         arms = {n: inputs.load(a["input"]).modality for n, a in self._wanted(self.all_inputs).items()}
-        takes = {c: tasks.load(r["task"]).modality for c, r in self.curves.items()} if arms else {}
+        takes = {c: _modality(r["task"]) for c, r in self.curves.items()} if arms else {}
         return [(c, a) for c, modality in takes.items() for a, own in arms.items() if own == modality]
 
     def _wanted(self, arms: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +142,13 @@ class Plan:
 
     def _schema(self, name: str) -> dict[str, Any]:
         return read_yaml(self.root / "config" / "schemas" / f"{name}.schema.yaml")
+
+
+def _modality(task: str) -> str | None:
+    try:
+        return getattr(tasks.load(task), "modality", None)
+    except ConfigError:
+        return None
 
 
 def read_yaml(path: Path) -> Any:

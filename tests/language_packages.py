@@ -6,12 +6,12 @@ import itertools
 from pathlib import Path
 
 from lamofc.datasets.kinds_choice import KINDS
-from lamofc.datasets.pronoun_choice import PEOPLE
+from lamofc.datasets.pronoun_choice import PAIRS
 
 SMALL = {
     "kinds_choice": {"calibration": 30, "test": 40, "commonness": 1, "examples": 2},
     "pronoun_choice": {"calibration": 8, "test": 12, "train": 8},
-    "word_problems": {"calibration": 8, "test": 12, "train": 10, "examples": 2},
+    "word_problems": {"calibration": 40, "test": 12, "train": 40, "examples": 1},
 }
 NOUNS = ["".join(s) + "t" for s in itertools.product(["ba", "co", "du", "fi", "ge"], ["la", "mo", "nu", "pi", "re"],
                                                     ["sa", "to", "vu", "zi", "ke"])]  # fmt: skip
@@ -28,7 +28,7 @@ def wordnet(folder: Path) -> Path:
             data[offset] = (own, f"{number:08d}")
             index[own] = [offset] if i else [offset, f"{1000 + 10 * ((number + 1) % len(KINDS)) + 1:08d}"]
     data["00009000"], index["person"] = ("person", None), ["00009000"]
-    for number, person in enumerate(p for own in PEOPLE.values() for p in own):
+    for number, person in enumerate(p for pair in PAIRS for p in pair):
         index.setdefault(person, []).append(f"{9001 + number:08d}")
         data[f"{9001 + number:08d}"] = (person, "00009000")
     place = folder / "wordnet"

@@ -113,15 +113,15 @@ def test_gguf_rotary_rows_go_back_to_halves():
     """GGUF stores row pairs (0, half), (1, half + 1), ... of each head; transformers the two halves."""
     from types import SimpleNamespace
 
-    from lamofc.convert.smollm2_gguf import _rename, _unpermute
+    from lamofc.convert.causal_lm_gguf import rename, unpermute
 
     config = SimpleNamespace(num_attention_heads=2, num_key_value_heads=1)
     stored = np.array([0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15], np.float32)[:, None]
-    np.testing.assert_array_equal(_unpermute("blk.0.attn_q.weight", stored, config)[:, 0], np.arange(16))
-    np.testing.assert_array_equal(_unpermute("blk.0.attn_v.weight", stored, config), stored)
-    assert _rename("blk.3.attn_q.weight") == "model.layers.3.self_attn.q_proj.weight"
+    np.testing.assert_array_equal(unpermute("blk.0.attn_q.weight", stored, config)[:, 0], np.arange(16))
+    np.testing.assert_array_equal(unpermute("blk.0.attn_v.weight", stored, config), stored)
+    assert rename("blk.3.attn_q.weight") == "model.layers.3.self_attn.q_proj.weight"
     with pytest.raises(ConvertError, match="ssm"):
-        _rename("blk.0.ssm_a.weight")
+        rename("blk.0.ssm_a.weight")
 
 
 def test_finding_model_files(tmp_path):

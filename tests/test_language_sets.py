@@ -13,7 +13,7 @@ from language_packages import SMALL, names, wordnet
 from lamofc.datasets import build, continuation_choice, word_problems
 from lamofc.datasets.first_names import read_names
 from lamofc.datasets.kinds_choice import GROUPS, KINDS, find_things
-from lamofc.datasets.pronoun_choice import PEOPLE
+from lamofc.datasets.pronoun_choice import PAIRS
 from lamofc.datasets.wordnet import Nouns
 from lamofc.errors import ConfigError
 
@@ -53,7 +53,7 @@ def test_kinds_are_true_and_no_sense_makes_a_wrong_option_right(package, tmp_pat
 
 
 def test_pronouns_decide_and_constant_answers_do_not(package, tmp_path):
-    pronoun_of = {person: pronoun for pronoun, own in PEOPLE.items() for person in own}
+    pronoun_of = {p: pronoun for pair in PAIRS for p, pronoun in zip(pair, ("she", "he"), strict=True)}
     out = made("pronoun_choice", package, tmp_path)
     meant = Counter()
     for item in of_part(out, "test"):

@@ -104,7 +104,8 @@ def tiny_gemma(folder):
 
     torch.manual_seed(0)
     config = Gemma3TextConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=6, num_attention_heads=4,
-                              num_key_value_heads=1, head_dim=32, vocab_size=128, sliding_window=16)  # fmt: skip
+                              num_key_value_heads=1, head_dim=32, vocab_size=128, sliding_window=16,
+                              query_pre_attn_scalar=32)  # fmt: skip
     Gemma3ForCausalLM(config).save_pretrained(folder)
 
 

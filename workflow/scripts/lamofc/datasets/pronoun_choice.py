@@ -16,12 +16,15 @@ DESCRIPTION = "A pronoun and the two people it may stand for: a sentence of our 
 LICENCE = "LicenseRef-WordNet-3.0"
 OPTIONS = {"calibration": 60, "test": 240, "train": 3000}
 
-PEOPLE = {
-    "she": ("woman", "girl", "mother", "wife", "sister", "daughter", "aunt", "queen", "princess", "lady", "actress",
-            "waitress", "grandmother", "niece", "nun", "bride", "duchess", "widow", "girlfriend", "countess"),
-    "he": ("man", "boy", "father", "husband", "brother", "son", "uncle", "king", "prince", "gentleman", "actor",
-           "waiter", "grandfather", "nephew", "monk", "bridegroom", "duke", "widower", "boyfriend", "count"),
-}  # fmt: skip
+PAIRS = (
+    ("woman", "man"), ("girl", "boy"), ("mother", "father"), ("wife", "husband"), ("sister", "brother"),
+    ("daughter", "son"), ("aunt", "uncle"), ("queen", "king"), ("princess", "prince"), ("lady", "gentleman"),
+    ("actress", "actor"), ("waitress", "waiter"), ("grandmother", "grandfather"), ("niece", "nephew"),
+    ("nun", "monk"), ("bride", "bridegroom"), ("duchess", "duke"), ("widow", "widower"), ("girlfriend", "boyfriend"),
+    ("countess", "count"), ("granddaughter", "grandson"), ("heroine", "hero"),
+)  # fmt: skip
+SHARES = (4, 10)  # pairs of calibration and test; the rest are of the train part
+
 DEEDS = (
     "met {other} at the station", "called {other}", "waited for {other}", "sat next to {other}", "wrote to {other}",
     "walked home with {other}", "talked to {other} after lunch", "went to the market with {other}",
@@ -60,7 +63,7 @@ def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, test: int,
     train: int,
 ) -> None:  # fmt: skip
-    """Fields: question, prompt, options, answer (index), scene. No person is in two parts; WordNet knows them all.
+    """Fields: question, prompt, options, answer (index), scene. No pair is in two parts; WordNet knows all people.
 
     Who is meant is a woman or a man, named first or second, in equal numbers: a constant answer is right half the
     time. The train part tells of the people of all parts in other words.
@@ -74,8 +77,8 @@ def build(
             target.add(part, f"{part[:5]}-{number:04d}", scene=scene.sentence, prompt=scene.start,
                        question=f"{scene.sentence} Who {scene.state}?", options=[f" the {c}" for c in choices],
                        answer=choices.index(scene.meant), **text)  # fmt: skip
-    for pronoun, own in PEOPLE.items():
-        for person in own:
+    for pair in PAIRS:
+        for person, pronoun in zip(pair, ("she", "he"), strict=True):
             for number, form in enumerate(STATEMENTS):
                 target.add(TRAIN, f"fact{number}-{person}", text=form.format(person=person, pronoun=pronoun))
     target.facts["chance"] = 0.5
@@ -84,26 +87,22 @@ def build(
 def check_people(nouns: Nouns) -> None:
     """ConfigError unless every noun has a sense that is a kind of person in WordNet."""
     person = nouns.senses["person"][0]
-    for noun in (n for own in PEOPLE.values() for n in own):
+    for noun in (n for pair in PAIRS for n in pair):
         if not any(person in nouns.kinds_of(sense) for sense in nouns.senses.get(noun, ())):
-            raise ConfigError(f"{noun} is no person in WordNet; take it out of PEOPLE")
+            raise ConfigError(f"{noun} is no person in WordNet; take it out of PAIRS")
 
 
-def _shares(rng: np.random.Generator) -> list[dict[str, list[str]]]:
-    """Each part's own people: four women and men for calibration, eight each for test and train."""
-    shares: list[dict[str, list[str]]] = [{}, {}, {}]
-    for pronoun, own in PEOPLE.items():
-        mixed = [own[i] for i in rng.permutation(len(own))]
-        for share, start, end in zip(shares, (0, 4, 12), (4, 12, 20), strict=True):
-            share[pronoun] = mixed[start:end]
-    return shares
+def _shares(rng: np.random.Generator) -> list[list[tuple[str, str]]]:
+    """Each part's own pairs."""
+    mixed = [PAIRS[i] for i in rng.permutation(len(PAIRS))]
+    return [mixed[: SHARES[0]], mixed[SHARES[0] : sum(SHARES)], mixed[sum(SHARES) :]]
 
 
-def _scenes(people: Mapping[str, list[str]], count: int, rng: np.random.Generator) -> list[Scene]:
+def _scenes(pairs: list[tuple[str, str]], count: int, rng: np.random.Generator) -> list[Scene]:
     """Scenes that differ; gender and place of the one meant go round."""
     found: dict[str, Scene] = {}
     while len(found) < count:
-        woman, man = (own[int(rng.integers(len(own)))] for own in (people["she"], people["he"]))
+        woman, man = pairs[int(rng.integers(len(pairs)))]
         meant, pronoun = ((woman, "she"), (man, "he"))[len(found) % 2]
         first, second = (woman, man) if len(found) // 2 % 2 == len(found) % 2 else (man, woman)
         deed, state = (several[int(rng.integers(len(several)))] for several in (DEEDS, STATES))

@@ -69,9 +69,10 @@ def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, calibration: int, test: int,
     train: int, examples: int, commonness: int, letters: list[int],
 ) -> None:  # fmt: skip
-    """Fields: question, prompt, answer (whole number), working, numbers. No sum is asked in two parts.
+    """Fields: question, prompt, answer (whole number), working, like (sign), numbers. No sum is asked in two parts.
 
-    The train part tells its own problems, and states all sums bare. Chance is what the commonest answer alone scores.
+    Solved examples are of the same sign. The train part tells its own problems, and states all sums bare. Chance is
+    what the commonest answer alone scores.
     """
     own = read_names(find_one(packages, "nam_dict.txt"), commonness)
     names = [n for both in own.values() for n in both if letters[0] <= len(n) <= letters[1]]
@@ -85,12 +86,13 @@ def build(
         told[part] = [_tell(asked[i % len(asked)], names, rng) for i in range(count)]
         pool = told[TRAIN if part == TRAIN else PARTS[0]]
         for number, one in enumerate(told[part]):
-            others = [t for t in pool if t.problem != one.problem]
+            others = [t for t in pool if t.problem != one.problem and t.problem.sign == one.problem.sign]
             shown = [others[i] for i in rng.choice(len(others), examples, replace=False)]
             start = "".join(f"{t.solved}\n\n" for t in shown) + one.question
             text = {"text": f"{start} {one.problem.working}\n\n"} if part == TRAIN else {}
             target.add(part, f"{part[:5]}-{number:04d}", prompt=start, question=one.words, working=one.problem.working,
-                       answer=one.problem.result, numbers=f"{one.problem.a}{one.problem.sign}{one.problem.b}",
+                       answer=one.problem.result, like=one.problem.sign,
+                       numbers=f"{one.problem.a}{one.problem.sign}{one.problem.b}",
                        **text)  # fmt: skip
     for problem in problems:
         target.add(TRAIN, f"fact-{problem.a}{problem.sign}{problem.b}", text=problem.working)

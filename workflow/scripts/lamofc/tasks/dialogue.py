@@ -9,9 +9,17 @@ import numpy as np
 
 
 def prompt_ids(tokenizer: Any, solved: Sequence[tuple[str, str]], question: str) -> np.ndarray:
-    """Solved (question, answer) pairs, then the question to answer -> int64 (tokens,)."""
-    if getattr(tokenizer, "chat_template", None):
-        turns = [{"role": r, "content": c} for pair in solved for r, c in zip(("user", "assistant"), pair, strict=True)]
+    """Solved (question, answer) pairs, then the question to answer -> int64 (tokens,).
+
+    A template that would put in its own system prompt gets an empty one: a prefix that is equal for all samples
+    would cross the split for nothing.
+    """
+    template = getattr(tokenizer, "chat_template", None)
+    if template:
+        turns = [{"role": "system", "content": ""}] if "system" in str(template) else []
+        turns += [
+            {"role": r, "content": c} for pair in solved for r, c in zip(("user", "assistant"), pair, strict=True)
+        ]
         turns.append({"role": "user", "content": question})
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False)
     else:

@@ -48,10 +48,11 @@ class Generation(ABC):
         """The answer that a text gives; None where it gives none."""
 
     def solved(self, item: Mapping[str, Any], number: int, pool: list[dict[str, Any]]) -> list[tuple[str, str]]:
-        """(question, answer) of the solved examples before the part's sample of that number."""
-        others = [pool[(self.shots * number + i) % len(pool)] for i in range(self.shots + 1)]
-        shown = [o for o in others if o["id"] != item["id"]][: self.shots]
-        return [(self.question(o), self.answer(o)) for o in shown]
+        """(question, answer) of the solved examples before the part's sample of that number, from there on in the
+        pool; like it, where the data set tells items apart by a field `like`."""
+        start = self.shots * number % len(pool)
+        others = (o for o in pool[start:] + pool[:start] if o["id"] != item["id"] and o.get("like") == item.get("like"))
+        return [(self.question(o), self.answer(o)) for o in itertools.islice(others, self.shots)]
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         pool = list(items.asked(self.dataset, "train" if part == "train" else "calibration"))

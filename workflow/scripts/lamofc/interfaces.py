@@ -176,3 +176,6 @@ class Task(Protocol):
 
     def damage(self, output: Any, reference: Any) -> float:
         """How far an output is from the uncompressed run's: 0 when equal, finer than flips."""
+
+    # Optional, for measures that are no function of single samples, such as distances of distributions:
+    # record(output, reference, truth) -> what is kept of a sample; set_columns(records) -> {column: number}.

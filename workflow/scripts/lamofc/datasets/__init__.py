@@ -21,6 +21,7 @@ from lamofc.errors import ConfigError
 from lamofc.fetch.staging import staged
 
 BUILDERS = (
+    "imagenet", "ade20k", "nyuv2", "coco_canny",
     "stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "kinds_choice",
     "pronoun_choice", "word_problems", "asterisk_speech",
 )  # fmt: skip

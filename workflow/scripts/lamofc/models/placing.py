@@ -12,12 +12,12 @@ from lamofc.models.torch_arrays import torch_dtype
 
 
 def device_of(name: str) -> torch.device:
-    """cpu, cuda, cuda:1 or meta; auto is the first GPU, else the CPU. ConfigError if it is not there.
+    """cpu, cuda, cuda:1 or meta; auto is where the workflow's `device` puts tensors. ConfigError if it is not there.
 
     meta holds shapes without weights: the structure of a model that is too large for this machine.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.get_default_device()
     try:
         device = torch.device(name)
     except RuntimeError:

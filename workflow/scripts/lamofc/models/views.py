@@ -100,5 +100,5 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def normalised(image: np.ndarray) -> torch.Tensor:
     """uint8 (height, width, 3) -> float32 (3, height, width), by the ImageNet mean and deviation."""
-    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-    return (torch.from_numpy(image.copy()).permute(2, 0, 1) / 255.0 - mean) / std
+    scaled = image.astype(np.float32) / 255  # in numpy, since torch may make its tensors on a GPU by default
+    return torch.from_numpy((scaled - np.float32(MEAN)) / np.float32(STD)).permute(2, 0, 1).contiguous()

@@ -97,6 +97,7 @@ class _Meter:
         self.rows: list[dict[str, float]] = []
         self.flips: list[bool] = []
         self.damages: list[float] = []
+        self.records: list[Any] = []
 
     def add(self, samples: Sequence[tuple[Sample, Sample, Any]], outputs: Sequence[Any]) -> None:
         for (original, decoded, line), output in zip(samples, outputs, strict=True):
@@ -104,6 +105,8 @@ class _Meter:
             self.rows.append(self.task.outcome(output, line["truth"]))
             self.flips.append(bool(self.task.flipped(output, line["output"])))
             self.damages.append(float(self.task.damage(output, line["output"])))
+            if hasattr(self.task, "record"):
+                self.records.append(self.task.record(output, line["output"], line["truth"]))
 
     def outcomes(self) -> dict[str, np.ndarray]:
         return {k: np.array([r[k] for r in self.rows]) for k in self.rows[0]}
@@ -124,6 +127,7 @@ class _Meter:
             "reference_score": float(self.task.score(reference)),
             "flips": sum(self.flips),
             "damage": float(np.mean(self.damages)),
+            **(self.task.set_columns(self.records) if self.records else {}),
         }
 
 

@@ -1,0 +1,193 @@
+"""Stable Diffusion 3 and 3.5 with a ControlNet, on the classes of diffusers, cut before transformer or decoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, SD3ControlNetModel, StableDiffusion3ControlNetPipeline
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+from lamofc.errors import ConfigError
+from lamofc.interfaces import Sample, TensorSpec
+from lamofc.models import placing
+from lamofc.models.torch_arrays import to_numpy, to_torch, torch_dtype
+
+SPLITS = ("condition", "latent")
+
+
+class Model:
+    """weights: a folder with `pipeline/` (as diffusers saves SD3 pipelines) and `controlnet/`. One sample at a time.
+
+    split "condition": head = three text encoders and the VAE encoder on the control image; features = their outputs
+    for the prompt alone (the empty negative prompt is the same for all samples, so the tail makes it itself) and the
+    moments of the control image once (the pipeline doubles it for guidance).
+    split "latent": head = all but the VAE decoder; feature = the final latent.
+    The noise is made from `seed`, which both sides know: nothing is sent for it.
+    steps, guidance, control_scale, text_tokens: of the pipeline's call; size: side of the image in pixels;
+    control_range: what 0 and 255 of the control image become, [-1, 1] for most ControlNets.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        split: str,
+        readout: str | None = None,
+        readout_weights: Path | None = None,
+        dtype: str = "float16",
+        device: str = "auto",
+        size: int = 1024,
+        steps: int = 60,
+        guidance: float = 3.5,
+        control_scale: float = 1.0,
+        seed: int = 42,
+        text_tokens: int = 77,
+        control_range: Sequence[float] = (-1.0, 1.0),
+        offload: bool = False,
+    ) -> None:
+        if split not in SPLITS:
+            raise ConfigError(f"split {split!r}: Stable Diffusion is cut at {' or '.join(SPLITS)}")
+        self.weights, self.split, self.dtype = Path(weights), split, dtype
+        self.device, self.offload = placing.device_of(device), offload
+        self.size, self.seed, self.control_range = size, seed, control_range
+        self.call = {"num_inference_steps": steps, "guidance_scale": guidance, "max_sequence_length": text_tokens,
+                     "controlnet_conditioning_scale": control_scale, "height": size, "width": size}  # fmt: skip
+        self.specs = self._specs(text_tokens)
+
+    def _config(self, part: str) -> dict[str, Any]:
+        return json.loads((self.weights / "pipeline" / part / "config.json").read_text())
+
+    def _specs(self, text_tokens: int) -> list[TensorSpec]:
+        vae, side = self._config("vae"), self.size // self._factor
+        latent = (vae["latent_channels"], side, side)
+        if self.split == "latent":
+            return [TensorSpec("latent", "latent", self.dtype, latent)]
+        specs = []
+        for name, part in (("clip_l", "text_encoder"), ("clip_g", "text_encoder_2")):
+            config = self._config(part)
+            tokens = (config["max_position_embeddings"], config["hidden_size"])
+            specs.append(TensorSpec(name, "embedding", self.dtype, tokens))
+            specs.append(TensorSpec(f"{name}_pooled", "pooled", self.dtype, (config["projection_dim"],)))
+        specs.append(
+            TensorSpec("t5", "embedding", self.dtype, (text_tokens, self._config("text_encoder_3")["d_model"]))
+        )
+        return [*specs, TensorSpec("control", "latent", self.dtype, (2 * latent[0], *latent[1:]))]
+
+    @property
+    def _factor(self) -> int:
+        return 2 ** (len(self._config("vae")["block_out_channels"]) - 1)
+
+    @cached_property
+    def pipe(self) -> StableDiffusion3ControlNetPipeline:
+        """The whole pipeline, loaded when first needed: a tail that only decodes latents never needs it."""
+        options = {"torch_dtype": torch_dtype(self.dtype), "local_files_only": True, "use_safetensors": True}
+        control = SD3ControlNetModel.from_pretrained(self.weights / "controlnet", **options)
+        pipe = StableDiffusion3ControlNetPipeline.from_pretrained(
+            self.weights / "pipeline", controlnet=control, **options
+        )
+        pipe.set_progress_bar_config(disable=True)
+        if self.offload:
+            pipe.enable_model_cpu_offload(device=self.device)
+        return pipe if self.offload else pipe.to(self.device)
+
+    @cached_property
+    def vae(self) -> AutoencoderKL:
+        if "pipe" in self.__dict__:
+            return self.pipe.vae
+        return placing.load(AutoencoderKL, self.weights / "pipeline" / "vae", self.dtype, str(self.device))
+
+    @torch.inference_mode()
+    def head(self, inputs: Sequence[dict[str, Any]]) -> list[Sample]:
+        """inputs: {"prompt": text, "control": uint8 (height, width, 3) of the size of the image}."""
+        return [self._condition(i) if self.split == "condition" else self._latent(i) for i in inputs]
+
+    @torch.inference_mode()
+    def tail(self, features: Sequence[Sample], side: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+        """-> images, uint8 (height, width, 3). No side input."""
+        return [self._generate(f) if self.split == "condition" else self._decode(f) for f in features]
+
+    @torch.inference_mode()
+    def unsplit(self, inputs: Sequence[dict[str, Any]], side: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+        return [self._run("np", prompt=i["prompt"], control_image=self._pixels(i["control"])) for i in inputs]
+
+    def _condition(self, item: dict[str, Any]) -> Sample:
+        embeds, _, pooled, _ = self.pipe.encode_prompt(
+            item["prompt"], None, None, do_classifier_free_guidance=False, device=self.pipe._execution_device,
+            max_sequence_length=self.call["max_sequence_length"],
+        )  # fmt: skip
+        widths = {s.name: s.shape for s in self.specs}
+        tokens, low, high = widths["clip_l"][0], widths["clip_l"][1], widths["clip_g"][1]
+        cut = widths["clip_l_pooled"][0]
+        pixels = self._pixels(item["control"])
+        # Guidance makes the pipeline encode two equal images at once: the bits may depend on how many there are.
+        pair = torch.cat([pixels, pixels]) if self.pipe_guides else pixels
+        moments = self.pipe.vae.encode(pair.to(self.pipe._execution_device, torch_dtype(self.dtype))).latent_dist
+        found = {
+            "clip_l": embeds[0, :tokens, :low], "clip_l_pooled": pooled[0, :cut],
+            "clip_g": embeds[0, :tokens, low : low + high], "clip_g_pooled": pooled[0, cut:],
+            "t5": embeds[0, tokens:], "control": moments.parameters[0],
+        }  # fmt: skip
+        return {name: to_numpy(tensor) for name, tensor in found.items()}
+
+    def _latent(self, item: dict[str, Any]) -> Sample:
+        latent = self._run("latent", prompt=item["prompt"], control_image=self._pixels(item["control"]))
+        return {"latent": to_numpy(latent[0])}
+
+    @property
+    def pipe_guides(self) -> bool:
+        return self.call["guidance_scale"] > 1
+
+    def _generate(self, sample: Sample) -> np.ndarray:
+        f = {k: to_torch(v, self.pipe._execution_device)[None] for k, v in sample.items()}
+        clip = torch.cat([f["clip_l"], f["clip_g"]], -1)
+        clip = torch.nn.functional.pad(clip, (0, f["t5"].shape[-1] - clip.shape[-1]))
+        embeds = {"prompt_embeds": torch.cat([clip, f["t5"]], 1),
+                  "pooled_prompt_embeds": torch.cat([f["clip_l_pooled"], f["clip_g_pooled"]], -1)}  # fmt: skip
+        with self._received(f["control"]):
+            return self._run("np", **embeds, control_image=torch.zeros(1, 3, self.size, self.size))
+
+    def _run(self, output_type: str, **what: Any) -> Any:
+        """The library's own call, from the seed; the control image is sampled from the global generator."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            generator = torch.Generator("cpu").manual_seed(self.seed)
+            out = self.pipe(**what, **self.call, generator=generator, output_type=output_type).images
+        return out if output_type == "latent" else to_pixels(out)
+
+    @contextmanager
+    def _received(self, moments: torch.Tensor):
+        """The pipeline takes the received moments where it would encode the control image."""
+        vae = self.pipe.vae
+
+        def encode(pixels: torch.Tensor) -> Any:
+            return SimpleNamespace(latent_dist=DiagonalGaussianDistribution(moments.repeat(len(pixels), 1, 1, 1)))
+
+        vae.encode = encode
+        try:
+            yield
+        finally:
+            del vae.encode
+
+    def _decode(self, sample: Sample) -> np.ndarray:
+        latent = to_torch(sample["latent"], self.device)[None]
+        config = self.vae.config
+        image = self.vae.decode(latent / config.scaling_factor + config.shift_factor, return_dict=False)[0]
+        return to_pixels(VaeImageProcessor(vae_scale_factor=self._factor).postprocess(image, output_type="np"))
+
+    def _pixels(self, control: np.ndarray) -> torch.Tensor:
+        low, high = self.control_range
+        pixels = torch.from_numpy(control.copy()).permute(2, 0, 1)[None] / 255
+        return pixels * (high - low) + low
+
+
+def to_pixels(images: np.ndarray) -> np.ndarray:
+    """float [0, 1] (1, height, width, 3) -> uint8 (height, width, 3)."""
+    return np.rint(images[0] * 255).astype(np.uint8)

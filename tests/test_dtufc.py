@@ -17,11 +17,12 @@ import yaml
 from lamofc import codecs, features, networks
 from lamofc.bitstream import BitstreamWriter
 from lamofc.codecs.dtufc_hyperprior import Codec
-from lamofc.dtypes import to_bits, to_float32
+from lamofc.dtypes import from_float32, to_bits, to_float32
 from lamofc.errors import BitstreamError, ConfigError, FetchError
 from lamofc.interfaces import KINDS, TensorSpec
 from lamofc.networks import rans
 from lamofc.store import write_all
+from lamofc.transforms import kmeans_table
 
 ROOT = Path(__file__).parents[1]
 NAME = "hyperprior-small"
@@ -186,12 +187,31 @@ def test_rows_of_the_config(network):
     """Both arms go down the whole ladder of the network that ships, and differ in their assignment alone."""
     rows = {arm: ARMS[arm] for arm in ("dtufc-hyperprior-nearest", "dtufc-hyperprior-floor")}
     for arm, row in rows.items():
-        assert row["ladder"] == LAMBDAS and row["parameters"]["network"] == NAME
+        assert row["ladder"] == [{"lmbda": LAMBDAS[0], "correct": True}, *LAMBDAS[1:]]
+        assert row["parameters"]["network"] == NAME
         assert arm.endswith(row["parameters"]["assign"])
     schema = yaml.safe_load((ROOT / "config/schemas/networks.schema.yaml").read_text())
     jsonschema.validate(yaml.safe_load((ROOT / "config/networks.yaml").read_text()), schema)
     assert {k.split("/")[1] for k in network} - {"shared"} == {f"{x:g}" for x in LAMBDAS}
     assert networks.shipped(NAME, ROW, ROOT).stat().st_size < 1 << 22
+
+
+@pytest.mark.parametrize("assign", ["nearest", "floor"])
+def test_corrected_indices_are_those_of_the_table(assign, network):
+    """With `correct` only the table's error is left, at any lambda."""
+    specs = feature_samples.mixed(frozenset({"tokens", "key", "pooled"}), layers=1)
+    sample = feature_samples.gaussian(specs, 33, 8)
+    parameters = {"assign": assign, "network": NAME, "correct": True}
+    held = codecs.fit({"codec": "dtufc-hyperprior", "parameters": parameters}, specs, [sample]) | network
+    for lmbda in (LAMBDAS[0], LAMBDAS[-1]):
+        entry = {"codec": "dtufc-hyperprior", "parameters": {**parameters, "lmbda": lmbda}}
+        coder = codecs.coder(entry, specs, held)
+        decoded = coder.decode(coder.encode(sample), {s.name: sample[s.name].shape for s in specs})
+        for s in specs:
+            table = held[f"table/{s.name}"]
+            indices = kmeans_table.assign(to_float32(sample[s.name]), table, assign)
+            wanted = from_float32(kmeans_table.points(table, assign, "centroid")[indices], s.dtype)
+            assert np.array_equal(to_float32(decoded[s.name]), to_float32(wanted))
 
 
 def test_decoding_elsewhere(tmp_path, network):

@@ -12,6 +12,8 @@ import numpy as np
 
 from lamofc import interfaces
 from lamofc.dtypes import from_float32, to_float32
+from lamofc.entropy import histogram
+from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError, ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.networks import files
@@ -19,6 +21,7 @@ from lamofc.packing.planes import PACKINGS, Layout
 from lamofc.transforms import kmeans_table
 
 TABLE = "table/"
+CORRECTION = "/correction"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Codec(interfaces.Codec):
     network: row of config/networks.yaml.
     packing: "paper" pads every side with zeros to a multiple of 64; "tight" folds and pads as little as possible.
     samples: calibration samples that tables are fitted on.
+    correct: send what the network misses of the indices too, without loss, so that only the table's own error is left.
+        The networks alone do not reach that: one level off, where levels are far apart, moves a language model's
+        largest values by more than all other errors together. Not part of the published codec.
     """
 
     knob = "lmbda"
@@ -47,6 +53,7 @@ class Codec(interfaces.Codec):
     network: str = "hyperprior-small"
     packing: str = "tight"
     samples: int = 10
+    correct: bool = False
 
     def __post_init__(self) -> None:
         for field, allowed in (("assign", kmeans_table.ASSIGN), ("recon", kmeans_table.RECON), ("packing", PACKINGS)):
@@ -66,7 +73,8 @@ class Codec(interfaces.Codec):
 
 
 class Coder:
-    """One section per tensor: the rANS stream of its hyper-latents and latents; empty for an empty tensor.
+    """One section per tensor: the rANS stream of its hyper-latents and latents; empty for an empty tensor. With
+    `correct` as many follow, of the errors of the indices.
 
     Planes of equal size go through the network together, on both sides alike.
     """
@@ -75,17 +83,23 @@ class Coder:
         from lamofc.networks.scale_hyperprior import ScaleHyperprior
 
         self.codec, self.specs = codec, list(specs)
-        self.sections = [s.name for s in specs]
+        self._names = [s.name for s in specs]
+        self.sections = self._names + [n + CORRECTION for n in self._names] * codec.correct
         arrays = {k.removeprefix(files.PREFIX): v for k, v in assets.items() if k.startswith(files.PREFIX)}
         self._network = ScaleHyperprior(files.of_lambda(arrays, codec.lmbda, codec.network))
         self._tables = {s.name: _table(assets, s.name) for s in specs}
 
     def encode(self, sample: Sample) -> list[bytes]:
         payloads = dict.fromkeys(self.sections, b"")
-        for _, members in self._groups({s.name: sample[s.name].shape for s in self.specs}):
-            planes = np.stack([self._plane(sample[name], name, layout) for name, layout in members])
-            coded = self._network.encode(planes)
+        for size, members in self._groups({s.name: sample[s.name].shape for s in self.specs}):
+            indices = {name: self._indices(sample[name], name) for name, _ in members}
+            planes = np.stack([layout.pack(indices[name]).astype(np.float32) for name, layout in members])
+            coded = self._network.encode(planes / kmeans_table.LEVELS)
             payloads |= {name: data for (name, _), data in zip(members, coded, strict=True)}
+            if self.codec.correct:
+                found = self._network.decode(coded, *size)
+                for plane, (name, layout) in zip(found, members, strict=True):
+                    payloads[name + CORRECTION] = _put_errors(indices[name], _rounded(plane, layout))
         return [payloads[name] for name in self.sections]
 
     def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
@@ -94,10 +108,14 @@ class Coder:
         out: Sample = {}
         for size, members in groups:
             planes = self._network.decode([payloads.pop(name) for name, _ in members], *size)
-            out |= {name: self._values(p, name, lay) for p, (name, lay) in zip(planes, members, strict=True)}
+            for plane, (name, layout) in zip(planes, members, strict=True):
+                indices = _rounded(plane, layout)
+                if self.codec.correct:
+                    indices = _take_errors(payloads.pop(name + CORRECTION), indices)
+                out[name] = self._values(indices, name)
         if any(payloads.values()):
             raise BitstreamError(f"bytes for empty tensors: {', '.join(n for n, d in payloads.items() if d)}")
-        out |= {name: np.zeros(shapes[name], np.float32) for name in payloads}
+        out |= {name: np.zeros(shapes[name], np.float32) for name in self._names if name not in out}
         return {s.name: from_float32(out[s.name], s.dtype) for s in self.specs}
 
     def _groups(self, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[tuple[int, int], list[tuple[str, Layout]]]]:
@@ -109,14 +127,30 @@ class Coder:
                 groups[layout.plane_shape].append((spec.name, layout))
         return list(groups.items())
 
-    def _plane(self, array: np.ndarray, name: str, layout: Layout) -> np.ndarray:
-        indices = kmeans_table.assign(to_float32(array), self._tables[name], self.codec.assign)
-        return layout.pack(indices).astype(np.float32) / kmeans_table.LEVELS
+    def _indices(self, array: np.ndarray, name: str) -> np.ndarray:
+        return kmeans_table.assign(to_float32(array), self._tables[name], self.codec.assign)
 
-    def _values(self, plane: np.ndarray, name: str, layout: Layout) -> np.ndarray:
-        indices = np.clip(np.rint(layout.unpack(plane) * kmeans_table.LEVELS), 0, kmeans_table.LEVELS - 1)
-        points = kmeans_table.points(self._tables[name], self.codec.assign, self.codec.recon)
-        return points[indices.astype(np.uint8)]
+    def _values(self, indices: np.ndarray, name: str) -> np.ndarray:
+        return kmeans_table.points(self._tables[name], self.codec.assign, self.codec.recon)[indices]
+
+
+def _rounded(plane: np.ndarray, layout: Layout) -> np.ndarray:
+    """Decoded plane -> indices in natural shape, uint8."""
+    levels = np.rint(layout.unpack(plane) * kmeans_table.LEVELS)
+    return np.clip(levels, 0, kmeans_table.LEVELS - 1).astype(np.uint8)
+
+
+def _put_errors(indices: np.ndarray, found: np.ndarray) -> bytes:
+    encoder = Encoder()
+    histogram.put(encoder, indices.astype(np.uint8) - found + np.uint8(128), kmeans_table.LEVELS)  # modulo 256
+    return encoder.bytes()
+
+
+def _take_errors(data: bytes, found: np.ndarray) -> np.ndarray:
+    decoder = Decoder(data)
+    errors = histogram.take(decoder, found.size, kmeans_table.LEVELS).astype(np.uint8)
+    decoder.close()
+    return found + errors.reshape(found.shape) - np.uint8(128)
 
 
 def _table(assets: Assets, name: str) -> np.ndarray:

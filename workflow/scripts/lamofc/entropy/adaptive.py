@@ -6,6 +6,8 @@ octaves. So a wrong calibration or a token of unusual size costs a few bits a co
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from lamofc.entropy import bank, fitting, grouped, scales
@@ -60,27 +62,51 @@ def _take_tables(decoder: Decoder, rows: int, known: np.ndarray | None) -> np.nd
 
 
 def _shifted(tables: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
-    return np.minimum(np.maximum(tables + shift, 0), bank.MAX_INDEX)
+    """Bank indices after a gain, uint8: what `grouped` sorts by, in the narrowest type."""
+    moved = np.asarray(tables, np.int16) + np.asarray(shift, np.int16)
+    return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved).astype(np.uint8)
+
+
+class _Prices:
+    """Bits of rows under their tables, at every gain: of one zero, per unit of size, and of a column of non-zeros."""
+
+    def __init__(self, tables: np.ndarray, family: str) -> None:
+        self.exact = fitting.prices(_shifted(tables[:, None], _GAINS), family)  # (3, rows, gains)
+        zero, nonzero, size = self.exact
+        self.by_sums = self.exact.transpose(1, 0, 2).reshape(-1, len(_GAINS))
+        self.by_column, self.column = np.concatenate([zero - nonzero, size]), nonzero.sum(0)
+
+
+@lru_cache(maxsize=256)
+def _known_prices(tables: bytes, family: str) -> _Prices:
+    """Prices of calibrated tables: the same for every packet."""
+    return _Prices(np.frombuffer(tables, np.int32), family)
 
 
 def _choose(symbols: np.ndarray, known: np.ndarray | None, family: str) -> tuple[int, np.ndarray, np.ndarray]:
     """-> source, tables (rows,), gains (n,) as indices into _GAINS."""
-    sizes, zeros = fitting.sizes(symbols, family), (symbols == 0).astype(np.float32)
+    both = np.empty((2, *symbols.shape), np.float32)
+    zeros, sizes = both[0], fitting.sizes(symbols, family, both[1])
+    np.equal(symbols, 0, out=zeros)
     usual = _usual(sizes)
-    costs = fitting.costs(*((sizes, zeros) if usual is None else (sizes[:, usual], zeros[:, usual])), family)
+    chosen = (sizes, zeros) if usual is None else (sizes[:, usual], zeros[:, usual])
+    sums = fitting.sums(*chosen)
+    costs = fitting.costs(sums, float(chosen[0].max(initial=1)), family)
     total = costs.sum(0)
     one = int(total.argmin())
     offers = [
         (costs.min(1).sum() + _ROW_BITS * len(costs) + 14, _ROWS),
         (total[one] + 8, _ONE),
     ]
+    prices = None
     if known is not None:
-        every = np.minimum(_shifted(known[:, None], _GAINS), costs.shape[1] - 1)
-        every += costs.shape[1] * np.arange(len(costs))[:, None]
-        offers.append((costs.ravel()[every].sum(0).min(), _KNOWN))
+        prices = _known_prices(known.astype(np.int32, copy=False).tobytes(), family)
+        offers.append(((sums.ravel() @ prices.by_sums).min(), _KNOWN))
     source = min(offers)[1]
-    tables = {_ROWS: costs.argmin(1), _ONE: np.full(len(costs), one), _KNOWN: known}[source].astype(np.int32)
-    return source, tables, _choose_gains(sizes, zeros, tables, family)
+    if source != _KNOWN:
+        known = (costs.argmin(1) if source == _ROWS else np.full(len(costs), one)).astype(np.int32)
+        prices = _Prices(known, family)
+    return source, known, _choose_gains(both, prices, family)
 
 
 def _usual(sizes: np.ndarray) -> np.ndarray | None:
@@ -90,10 +116,9 @@ def _usual(sizes: np.ndarray) -> np.ndarray | None:
     return None if totals.max() <= limit else totals <= limit
 
 
-def _choose_gains(sizes: np.ndarray, zeros: np.ndarray, tables: np.ndarray, family: str) -> np.ndarray:
-    """(n,) indices into _GAINS: one for all columns, or each its own where that pays."""
-    zero, nonzero, size = prices = fitting.prices(_shifted(tables[:, None], _GAINS), family)
-    costs = zeros.T @ (zero - nonzero) + sizes.T @ size + nonzero.sum(0)  # as if tables had no end
+def _choose_gains(both: np.ndarray, prices: _Prices, family: str) -> np.ndarray:
+    """Zeros and sizes (2, rows, n) -> (n,) indices into _GAINS: one for all columns, or each its own where that pays."""
+    costs = both.reshape(-1, both.shape[2]).T @ prices.by_column + prices.column  # as if tables had no end
     sums, cheapest = costs.sum(0), costs.argmin(1)
     base = int(sums.argmin()) if sums.min() + 16 < sums[_NEUTRAL] else _NEUTRAL
     gains = np.full(len(costs), base)
@@ -101,18 +126,24 @@ def _choose_gains(sizes: np.ndarray, zeros: np.ndarray, tables: np.ndarray, fami
     if not unusual.size:
         return gains
     offered = np.unique(np.append(cheapest[unusual], base))
-    exact = _exact_costs(sizes[:, unusual], zeros[:, unusual], prices[:, :, offered], family)
+    exact = _exact_costs(both[:, :, unusual], prices.exact[:, :, offered], family)
     exact += np.where(offered == base, 0, _COLUMN_BITS)
     if (exact[:, offered == base][:, 0] - exact.min(1)).sum() > _GAIN_BITS:
         gains[unusual] = offered[exact.argmin(1)]
     return gains
 
 
-def _exact_costs(sizes: np.ndarray, zeros: np.ndarray, prices: np.ndarray, family: str) -> np.ndarray:
+def _exact_costs(both: np.ndarray, prices: np.ndarray, family: str) -> np.ndarray:
     """(n, gains) bits of each column, escapes included."""
-    escaped = _ESCAPE_BITS + (2 if family == "laplace" else 1) * np.log2(sizes + 1)
+    zeros, sizes = both
+    escaped = np.log2(sizes + 1)
+    escaped *= 2 if family == "laplace" else 1
+    escaped += _ESCAPE_BITS
     out = np.empty((sizes.shape[1], prices.shape[2]))
     for gain in range(prices.shape[2]):
         zero, nonzero, size = prices[:, :, gain, None]
-        out[:, gain] = np.minimum(np.where(zeros, zero, nonzero + size * sizes), escaped).sum(0)
+        bits = size * sizes
+        bits += nonzero
+        bits += (zero - nonzero) * zeros
+        out[:, gain] = np.minimum(bits, escaped, out=bits).sum(0)
     return out

@@ -33,7 +33,7 @@ def calibrated(levels: np.ndarray, top: int) -> list[Table]:
     weights = np.rint(np.exp2(np.minimum(levels, _PER_OCTAVE * _OCTAVES) / _PER_OCTAVE))
     middles = np.arange(-REACH, REACH + 1)
     nearest = (2 * top * middles + REACH) // (2 * REACH) + top
-    return [Table(row + 1) for row in weights @ (nearest[:, None] == np.arange(2 * top + 1))]
+    return Table.of_rows(weights @ (nearest[:, None] == np.arange(2 * top + 1)) + 1)
 
 
 def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: list[Table] | None) -> None:
@@ -68,4 +68,4 @@ def _sent_levels(symbols: np.ndarray, top: int) -> np.ndarray:
 def _sent_tables(levels: np.ndarray) -> list[Table]:
     weights = np.where(levels > 0, np.int64(64) << np.maximum(levels - 1, 0).astype(np.int64), 1)
     excess = np.maximum(0, np.ceil(np.log2(weights.sum(1))).astype(np.int64) - 23)
-    return [Table(row) for row in weights >> excess[:, None]]
+    return Table.of_rows(weights >> excess[:, None])

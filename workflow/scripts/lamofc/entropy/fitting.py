@@ -7,6 +7,7 @@ escapes count as if they had symbols.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -14,27 +15,34 @@ import numpy as np
 from lamofc.entropy import bank
 
 
-def sizes(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """What the code length is linear in, float32: absolute values or squares."""
-    wide = symbols.astype(np.float32)
+def sizes(symbols: np.ndarray, family: str = "laplace", out: np.ndarray | None = None) -> np.ndarray:
+    """What the code length is linear in, float32: absolute values or squares; into `out` if given."""
+    wide = np.empty(symbols.shape, np.float32) if out is None else out
+    wide[...] = symbols
     return np.abs(wide, out=wide) if family == "laplace" else np.square(wide, out=wide)
 
 
-def costs(sizes: np.ndarray, zeros: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """`sizes` and whether symbols are 0, both (rows, n) float32 -> (rows, indices) bits under every index of use."""
+def costs(sums: np.ndarray, largest: float, family: str = "laplace") -> np.ndarray:
+    """`sums` of rows, largest of their sizes -> (rows, indices) bits under every index of use."""
+    octaves = math.log2(max(largest, 1.0)) / (1 if family == "laplace" else 2)
+    used = min(int(bank.PER_OCTAVE * octaves) + bank.ORIGIN + 6, bank.MAX_INDEX + 1)
+    return sums @ _prices(family)[:, :used]
+
+
+def sums(sizes: np.ndarray, zeros: np.ndarray) -> np.ndarray:
+    """(rows, 3) float32: zeros, non-zeros, sum of sizes of each row. With `prices`, bits."""
     count = sizes.shape[1]
     ones = np.ones(count, np.float32)
-    zero = zeros @ ones
-    octaves = np.log2(float(sizes.max(initial=1))) / (1 if family == "laplace" else 2)
-    used = min(int(bank.PER_OCTAVE * octaves) + bank.ORIGIN + 6, bank.MAX_INDEX + 1)
-    sums = np.empty((len(sizes), 3), np.float32)
-    sums[:, 0], sums[:, 1], sums[:, 2] = zero, count - zero, sizes @ ones
-    return sums @ _prices(family)[:, :used]
+    out = np.empty((len(sizes), 3), np.float32)
+    out[:, 0], out[:, 2] = zeros @ ones, sizes @ ones
+    np.subtract(count, out[:, 0], out=out[:, 1])
+    return out
 
 
 def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
     """(rows, n) int32 -> (rows, indices) bits under every index of use."""
-    return costs(sizes(symbols, family), (symbols == 0).astype(np.float32), family)
+    found = sizes(symbols, family)
+    return costs(sums(found, (symbols == 0).astype(np.float32)), float(found.max(initial=1)), family)
 
 
 def best(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:

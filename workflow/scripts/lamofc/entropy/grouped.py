@@ -7,6 +7,7 @@ follows at the end, at 14 bits plus about twice those of the excess, so that a w
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,11 +24,11 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
     if not symbols.size:
         return
     order, runs = _plan(tables)
-    index = np.ascontiguousarray(symbols, np.int32)[order]
+    index = np.ascontiguousarray(symbols, np.int32).take(order, 0)
     for table, first, last in runs:
         if _LOW[table]:
             index[first:last] = _put_low(encoder, index[first:last], _LOW[table])
-    limits = _reach(family)[tables[order]][:, None]
+    limits = _limits(runs, family)
     index += limits
     beyond = index.view(np.uint32) > 2 * limits.view(np.uint32)
     escaped = np.flatnonzero(beyond) if beyond.any() else ()
@@ -50,7 +51,7 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
     values = np.empty((len(order), count), np.int32)
     for table, first, last in runs:
         values[first:last] = decoder.take((last - first) * count, bank.table(_BASE[table], family)).reshape(-1, count)
-    limits = _reach(family)[tables[order]][:, None]
+    limits = _limits(runs, family)
     values -= limits
     beyond = values > limits
     if beyond.any():
@@ -66,13 +67,17 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
 
 def _plan(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     """Order that brings equal tables together; (table, first row, last row + 1) of each in that order."""
-    narrow = np.asarray(tables).astype(np.uint8)
-    counts = np.bincount(narrow)
-    used, ends = np.flatnonzero(counts), counts.cumsum()
-    runs = [
-        (t, end - n, end) for t, n, end in zip(used.tolist(), counts[used].tolist(), ends[used].tolist(), strict=True)
-    ]
-    return narrow.argsort(kind="stable"), runs
+    narrow = np.asarray(tables).astype(np.uint8, copy=False)
+    order = narrow.argsort(kind="stable")
+    ordered = narrow.take(order)
+    edges = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
+    return order, [(t, *ends) for t, ends in zip(ordered[edges[:-1]].tolist(), pairwise(edges), strict=True)]
+
+
+def _limits(runs: list[tuple[int, int, int]], family: str) -> np.ndarray:
+    """(rows, 1) int32: reach of each row's table, in the order of the runs."""
+    reach = _reach(family)
+    return np.repeat(reach[[t for t, _, _ in runs]], [b - a for _, a, b in runs])[:, None]
 
 
 @cache

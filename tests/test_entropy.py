@@ -257,3 +257,12 @@ def test_table_refuses_what_it_cannot_code():
     encoder.put(np.array([3]), Table(np.array([1, 1, 1])))
     with pytest.raises(KeyError):
         encoder.bytes()
+
+
+def test_sizes_of_the_largest_floats_come_back():
+    sizes = np.array([np.finfo(np.float32).max, 1.0, 2.0**-120])
+    encoder = Encoder()
+    said = scales.put_sizes(encoder, sizes)
+    found = scales.take_sizes(Decoder(encoder.bytes()), 3)
+    assert np.array_equal(said, found)
+    assert np.abs(found / sizes - 1).max() < 0.05

@@ -153,9 +153,9 @@ def test_coefficients(rows, count, near, contexts):
     symbols = np.rint(rng.laplace(size=(rows, count)) * 2.0 ** ((known - 16) / 4)).astype(np.int32)
     symbols[0, 0] = 1 << 28
     encoder = Encoder()
-    coefficients.put(encoder, symbols, known, near, contexts)
+    coefficients.put(encoder, symbols, coefficients.Layout(known, near, contexts))
     decoder = Decoder(encoder.bytes())
-    assert np.array_equal(coefficients.take(decoder, known, near, contexts), symbols)
+    assert np.array_equal(coefficients.take(decoder, coefficients.Layout(known, near, contexts)), symbols)
     decoder.close()
 
 
@@ -164,10 +164,10 @@ def test_contexts_learn_that_a_token_is_louder():
     known = np.full((64, 80), 18, np.int32)
     loudness = np.exp(rng.standard_normal(80))
     symbols = np.rint(rng.laplace(size=(64, 80)) * loudness).astype(np.int32)
-    cost = [coefficients.bits(symbols, known, (0, 1, 1), c) for c in (False, True)]
+    cost = [coefficients.bits(symbols, coefficients.Layout(known, (0, 1, 1), c)) for c in (False, True)]
     assert cost[1] < 0.93 * cost[0]
     calm = np.rint(rng.laplace(size=(64, 80))).astype(np.int32)
-    cost = [coefficients.bits(calm, known, (0, 1, 1), c) for c in (False, True)]
+    cost = [coefficients.bits(calm, coefficients.Layout(known, (0, 1, 1), c)) for c in (False, True)]
     assert cost[1] < 1.02 * cost[0]
 
 
@@ -183,7 +183,7 @@ def test_bits_are_near_the_ideal_of_the_model():
 
     found = vectors.to_vectors(samples[0][spec.name], spec)
     symbols = tailor_stream._quantise(found, own, frame, None)
-    ideal = coefficients.bits(symbols, frame.known, frame.near, True)
+    ideal = coefficients.bits(symbols, frame.symbols)
     assert 8 * len(coder.encode(samples[0])[0]) < 1.01 * ideal + 64
 
 

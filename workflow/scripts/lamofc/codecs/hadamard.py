@@ -60,8 +60,8 @@ class Coder:
         encoders = [Encoder() for _ in self.specs]
         sizes = [scales.put_sizes(e, _rms(v)) for e, v in zip(encoders, vectors, strict=True)]
         rotated = _together(hadamard.forward, [v / s[:, None] for v, s in zip(vectors, sizes, strict=True)])
-        pairs = zip(rotated, encoders, strict=True)
-        return [data for r, encoder in pairs for data in (self.quantiser.encode(r.ravel()), encoder.bytes())]
+        payloads = self.quantiser.encode([r.ravel() for r in rotated])
+        return [data for p, encoder in zip(payloads, encoders, strict=True) for data in (p, encoder.bytes())]
 
     def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
         layouts = [maxabs.layout(shapes[s.name], s) for s in self.specs]
@@ -82,8 +82,8 @@ class LloydMax:
     def __init__(self, codec: Codec) -> None:
         self.width = int(codec.level)
 
-    def encode(self, values: np.ndarray) -> bytes:
-        return bits.pack(lloyd_max.quantise(values, self.width), self.width)
+    def encode(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        return [bits.pack(lloyd_max.quantise(values, self.width), self.width) for values in parts]
 
     def decode(self, data: bytes, count: int) -> np.ndarray:
         return lloyd_max.levels(self.width)[bits.unpack(data, self.width, count)]
@@ -93,9 +93,12 @@ class Uniform:
     def __init__(self, codec: Codec) -> None:
         self.step, self.table = codec.level, bank.index(np.array([1 / codec.level]))
 
-    def encode(self, values: np.ndarray) -> bytes:
+    def encode(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        return [self._encode(uniform.quantise(values, self.step)) for values in parts]
+
+    def _encode(self, symbols: np.ndarray) -> bytes:
         encoder = Encoder()
-        grouped.put(encoder, uniform.quantise(values, self.step)[None], self.table, "gauss")
+        grouped.put(encoder, symbols[None], self.table, "gauss")
         return encoder.bytes()
 
     def decode(self, data: bytes, count: int) -> np.ndarray:
@@ -112,12 +115,22 @@ class Lattice:
         self.name, self.dimension = codec.quantiser, lattice.DIMENSIONS[codec.quantiser]
         self.scale, self.rest = codec.level * lattice.SCALES[codec.quantiser], Uniform(codec)
 
-    def encode(self, values: np.ndarray) -> bytes:
-        whole = values.size - values.size % self.dimension
-        blocks = np.ascontiguousarray(values[:whole].reshape(-1, self.dimension).T) * np.float32(1 / self.scale)
-        encoder = Encoder()
-        lattice_points.put(encoder, *lattice.nearest(blocks, self.name), 1 / self.scale)
-        grouped.put(encoder, uniform.quantise(values[whole:], self.rest.step)[None], self.rest.table, "gauss")
+    def encode(self, parts: Sequence[np.ndarray]) -> list[bytes]:
+        """The nearest points of all tensors are looked for together."""
+        ends = np.cumsum([values.size // self.dimension for values in parts])
+        blocks = [self._whole(values).reshape(-1, self.dimension) for values in parts]
+        joined = np.concatenate(blocks).T * np.float32(1 / self.scale) if parts else np.empty((self.dimension, 0))
+        whole, coset = lattice.nearest(np.ascontiguousarray(joined, np.float32), self.name)
+        found = zip(np.split(whole, ends[:-1], 1), np.split(coset, ends[:-1]), parts, strict=True) if parts else ()
+        return [self._encode(points, cosets, values) for points, cosets, values in found]
+
+    def _whole(self, values: np.ndarray) -> np.ndarray:
+        return values[: values.size - values.size % self.dimension]
+
+    def _encode(self, points: np.ndarray, cosets: np.ndarray, values: np.ndarray) -> bytes:
+        encoder, rest = Encoder(), values[self._whole(values).size :]
+        lattice_points.put(encoder, points, cosets, 1 / self.scale)
+        grouped.put(encoder, uniform.quantise(rest, self.rest.step)[None], self.rest.table, "gauss")
         return encoder.bytes()
 
     def decode(self, data: bytes, count: int) -> np.ndarray:

@@ -24,7 +24,7 @@ _PARTS = ("mean", "first", "predict", "synthesis", "scale", "block", "levels", "
 class Profile:
     """A tensor's assets made ready for one step."""
 
-    def __init__(self, assets: Assets, spec: TensorSpec, step: float) -> None:
+    def __init__(self, assets: Assets, spec: TensorSpec, step: float, contexts: bool) -> None:
         missing = [p for p in _PARTS if f"{spec.name}/{p}" not in assets]
         if missing:
             raise ConfigError(f"no asset {spec.name}/{missing[0]}: fit the codec on calibration features")
@@ -32,7 +32,7 @@ class Profile:
         size = vectors.dimension(spec)
         if found["synthesis"].shape != (size, size):
             raise ConfigError(f"assets of {spec.name} are for {found['synthesis'].shape[0]} entries, not {size}")
-        self.spec, self.step = spec, np.float32(step)
+        self.spec, self.step, self.contexts = spec, np.float32(step), contexts
         self.mean, self.first = found["mean"], found["first"].T
         self.predict = found["predict"].astype(np.float64)
         self.synthesis = exact = found["synthesis"].astype(np.float64) * float(found["scale"][0])
@@ -63,8 +63,8 @@ class Frame:
         self.means = profile.spread(own.mean, own.first, count)
         self.gains = profile.column_weights(own.weights, first, count)
         body = own.tables[:, self.layout.frequencies()]
-        self.known = np.concatenate([own.first_tables[:, : count - self.layout.body], body], 1)
-        self.near = (first, *own.block)
+        known = np.concatenate([own.first_tables[:, : count - self.layout.body], body], 1)
+        self.symbols = coefficients.Layout(known, (first, *own.block), own.contexts)
 
 
 class Coder:
@@ -73,8 +73,7 @@ class Coder:
     def __init__(self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool) -> None:
         self.specs = prediction.order(specs)
         self.sections = [s.name for s in self.specs]
-        self.contexts = contexts
-        self.profiles = {s.name: Profile(assets, s, step) for s in specs}
+        self.profiles = {s.name: Profile(assets, s, step, contexts) for s in specs}
         self.sources = {s.name: self._sources(s) for s in specs}
         self.needed = {name for names in self.sources.values() for name in names}
 
@@ -109,7 +108,7 @@ class Coder:
         symbols = _quantise(found, own, frame, foretold)
         if symbols is not None:
             encoder.put_uniform(0, 2)
-            coefficients.put(encoder, symbols, frame.known, frame.near, self.contexts)
+            coefficients.put(encoder, symbols, frame.symbols)
             data = encoder.bytes()
             if 8 * len(data) < _SUSPICIOUS * array.size or len(data) <= len(self._plain(array, own)):
                 if spec.name in self.needed:
@@ -128,7 +127,7 @@ class Coder:
             centred[spec.name] = self._centred(array, own)
             return array
         frame = own.at(vectors.count(shape, spec))
-        symbols = coefficients.take(decoder, frame.known, frame.near, self.contexts)
+        symbols = coefficients.take(decoder, frame.symbols)
         decoder.close()
         found = _restore(symbols, own, frame, self._foretold(spec, frame.layout.count, centred))
         centred[spec.name] = found

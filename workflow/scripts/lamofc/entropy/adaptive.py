@@ -117,7 +117,7 @@ def _usual(sizes: np.ndarray) -> np.ndarray | None:
 
 
 def _choose_gains(both: np.ndarray, prices: _Prices, family: str) -> np.ndarray:
-    """Zeros and sizes (2, rows, n) -> (n,) indices into _GAINS: one for all columns, or each its own where that pays."""
+    """Zeros and sizes (2, rows, n) -> (n,) indices into _GAINS: one for all columns, or its own for each that pays."""
     costs = both.reshape(-1, both.shape[2]).T @ prices.by_column + prices.column  # as if tables had no end
     sums, cheapest = costs.sum(0), costs.argmin(1)
     base = int(sums.argmin()) if sums.min() + 16 < sums[_NEUTRAL] else _NEUTRAL

@@ -72,8 +72,8 @@ class Encoder:
     def put_rows(self, symbols: np.ndarray, tables: Sequence[Table]) -> None:
         """As `put` for (rows, n) with a table for each row."""
         rows = np.ascontiguousarray(symbols, np.int32)
-        self._parts += [(row, table.model) for row, table in zip(rows, tables, strict=True)]
-        self._floor += rows.shape[1] * sum(table.floor for table in tables)
+        self._parts += zip(rows, [table.model for table in tables], strict=True)
+        self._floor += rows.shape[1] * sum([table.floor for table in tables])
 
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
@@ -116,11 +116,11 @@ class Decoder:
 
     def take_rows(self, count: int, tables: Sequence[Table]) -> np.ndarray:
         """-> (rows, count) int32, each row under its table."""
-        self._spend(count * sum(table.floor for table in tables), count * len(tables))
-        out = np.empty((len(tables), count), np.int32)
-        for row, table in zip(out if count else (), tables, strict=bool(count)):
-            row[:] = self._coder.decode(table.model, count)
-        return out
+        self._spend(count * sum([table.floor for table in tables]), count * len(tables))
+        if not count or not tables:
+            return np.empty((len(tables), count), np.int32)
+        decode = self._coder.decode
+        return np.stack([decode(table.model, count) for table in tables])
 
     def take_uniform(self, count: int, size: int) -> np.ndarray:
         """-> (count,) int64."""

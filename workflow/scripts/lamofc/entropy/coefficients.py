@@ -7,6 +7,7 @@ the way to a table is on integers, so that every machine finds the same one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -22,109 +23,125 @@ _REACH = 12  # quarter octaves that a table may move
 _FRACTION = 14
 _CAP = 1 << 16
 _FIRST_GROUP = 2
+_PRIOR_UNITS = 4 * _PRIOR * _UNIT
+_ALL = slice(None)
+_SIDES = {1: ((_ALL, slice(None, -1), _ALL), (_ALL, slice(1, None), _ALL)),
+          2: ((_ALL, _ALL, slice(None, -1)), (_ALL, _ALL, slice(1, None)))}  # fmt: skip
 
 
-def put(
-    encoder: Encoder,
-    symbols: np.ndarray,
-    known: np.ndarray,
-    near: tuple[int, int, int] = (0, 1, 1),
-    contexts: bool = True,
-) -> None:
-    """symbols (dimension, count) int32; known: bank index of each of them, which the decoder has.
+class Layout:
+    """What both sides know of a matrix of symbols before any of them: made once for all packets of a size.
 
+    known: (dimension, count) bank index of each symbol.
     near: how many first columns stand apart, then rows and columns of the blocks in which the others have neighbours.
     contexts: whether tables move at all.
     """
-    state = _State(known, near, contexts)
-    used = state.used(symbols)
-    encoder.put_uniform(used, state.choices)
-    for chosen in state.groups(used):
-        part = symbols[chosen]
-        grouped.put(encoder, part.reshape(-1, 1), state.tables(chosen).ravel())
-        state.add(chosen, part)
 
-
-def take(
-    decoder: Decoder, known: np.ndarray, near: tuple[int, int, int] = (0, 1, 1), contexts: bool = True
-) -> np.ndarray:
-    """Inverse of `put` -> int32, shape of `known`."""
-    out = np.zeros(known.shape, np.int32)
-    state = _State(known, near, contexts)
-    for chosen in state.groups(min(decoder.take_one(state.choices), len(known))):
-        tables = state.tables(chosen)
-        out[chosen] = part = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
-        state.add(chosen, part)
-    return out
-
-
-def bits(symbols: np.ndarray, known: np.ndarray, near: tuple[int, int, int], contexts: bool) -> float:
-    """Ideal code length of `put`, by which the loss of the coder is measured."""
-    state, total = _State(known, near, contexts), np.log2(len(known) + 1)
-    zero, first, each = fitting.prices(np.arange(bank.MAX_INDEX + 1))
-    for chosen in state.groups(state.used(symbols)):
-        part, tables = symbols[chosen], state.tables(chosen)
-        sizes = np.abs(part)
-        total += float(np.where(sizes == 0, zero[tables], first[tables] + each[tables] * sizes).sum(dtype=np.float64))
-        state.add(chosen, part)
-    return total
-
-
-class _State:
-    """What encoder and decoder know after each group."""
-
-    def __init__(self, known: np.ndarray, near: tuple[int, int, int], contexts: bool) -> None:
-        self.known, self.near, self.contexts = known, near, contexts
+    def __init__(self, known: np.ndarray, near: tuple[int, int, int] = (0, 1, 1), contexts: bool = True) -> None:
+        self.shape, self.near, self.contexts = known.shape, near, contexts
         self.order = np.argsort(-known.sum(1, dtype=np.int64), kind="stable")
-        self.seen = np.zeros(known.shape[1], np.int64)
-        self.expected = np.zeros(known.shape[1], np.int64)
-
-    @property
-    def choices(self) -> int:
-        """Bound of the number of rows that hold anything, as `put_uniform` takes it."""
-        return 1 << len(self.known).bit_length()
+        self.known = np.ascontiguousarray(known[self.order], np.int32)
+        self.choices = 1 << len(known).bit_length()  # bound of the number of rows that hold anything
+        self.edges = self._edges()
+        self.expected = self._foretold() if contexts else []
 
     def used(self, symbols: np.ndarray) -> int:
         """Rows, in coding order, up to the last that holds anything but zeros."""
         filled = np.flatnonzero(symbols.any(1)[self.order])
         return int(filled[-1]) + 1 if filled.size else 0
 
-    def groups(self, used: int) -> list[np.ndarray]:
-        """The first `used` rows in coding order, in groups that share what is known before them."""
-        edges, step = [0], (_FIRST_GROUP if self.contexts else max(used, 1))
-        while edges[-1] < used:
-            edges.append(min(used, edges[-1] + step))
-            step = max(step, edges[-1] // 3)
-        return [self.order[a:b] for a, b in pairwise(edges)]
-
-    def tables(self, chosen: np.ndarray) -> np.ndarray:
-        if not self.contexts:
-            return self.known[chosen]
-        prior = 4 * _PRIOR * _UNIT
-        ratio = ((self._blurred(self.seen) + prior) << _FRACTION) // (self._blurred(self.expected) + prior)
-        moved = np.searchsorted(_thresholds(), ratio, side="right") - _REACH
-        return np.clip(self.known[chosen] + moved, 0, bank.MAX_INDEX).astype(np.int32)
-
-    def add(self, chosen: np.ndarray, part: np.ndarray) -> None:
+    def groups(self, used: int) -> Iterator[tuple[int, slice]]:
+        """The first `used` rows in coding order, in groups that share what is known before them; their numbers."""
         if self.contexts:
-            self.seen += _UNIT * np.minimum(np.abs(part), _CAP).sum(0, dtype=np.int64)
-            self.expected += _expected()[self.known[chosen]].sum(0)
+            for k, (a, b) in enumerate(pairwise(self.edges)):
+                if a < used:
+                    yield k, slice(a, min(b, used))
+        elif used:
+            yield 0, slice(0, used)
 
-    def _blurred(self, values: np.ndarray) -> np.ndarray:
+    def _edges(self) -> list[int]:
+        edges, step = [0], _FIRST_GROUP
+        while edges[-1] < len(self.known):
+            edges.append(min(len(self.known), edges[-1] + step))
+            step = max(step, edges[-1] // 3)
+        return edges
+
+    def _foretold(self) -> list[np.ndarray]:
+        """Expected sizes of all rows before each group, neighbours included, and the prior."""
+        out, total = [], np.zeros(self.shape[1], np.int64)
+        for a, b in pairwise(self.edges):
+            out.append(self.blurred(total) + _PRIOR_UNITS)
+            total += _expected()[self.known[a:b]].sum(0)
+        return out
+
+    def blurred(self, values: np.ndarray) -> np.ndarray:
         """Four times a column and once each of its neighbours, in the block that holds them."""
         apart, rows, columns = self.near
         out = 4 * values
         body, size = values[apart:], rows * columns
         whole = len(body) // size * size if size > 1 else len(body)
         cube = body[:whole].reshape(-1, rows, columns) if size > 1 else body.reshape(1, 1, -1)
-        sums = np.zeros_like(cube)
+        sums = out[apart : apart + whole].reshape(cube.shape)
         for axis in (1, 2):
-            low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-            high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-            sums[low] += cube[high]
-            sums[high] += cube[low]
-        out[apart : apart + whole] += sums.reshape(-1)
+            if cube.shape[axis] > 1:
+                low, high = _SIDES[axis]
+                sums[low] += cube[high]
+                sums[high] += cube[low]
         return out
+
+
+class _State:
+    """What encoder and decoder have seen after each group."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.seen = layout, np.zeros(layout.shape[1], np.int64)
+
+    def tables(self, group: int, rows: slice) -> np.ndarray:
+        """(rows, count) bank indices of a group."""
+        known = self.layout.known[rows]
+        if not self.layout.contexts:
+            return known
+        seen = self.layout.blurred(self.seen)
+        seen += _PRIOR_UNITS
+        ratio = (seen << _FRACTION) // self.layout.expected[group]
+        moved = known + (_thresholds().searchsorted(ratio, side="right") - _REACH).astype(np.int32)
+        return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved)
+
+    def add(self, part: np.ndarray) -> None:
+        if self.layout.contexts:
+            self.seen += _UNIT * np.minimum(np.abs(part), _CAP).sum(0, dtype=np.int64)
+
+
+def put(encoder: Encoder, symbols: np.ndarray, layout: Layout) -> None:
+    """symbols int32, shape of the layout."""
+    state, used = _State(layout), layout.used(symbols)
+    encoder.put_uniform(used, layout.choices)
+    for group, rows in layout.groups(used):
+        part = symbols[layout.order[rows]]
+        grouped.put(encoder, part.reshape(-1, 1), state.tables(group, rows).ravel())
+        state.add(part)
+
+
+def take(decoder: Decoder, layout: Layout) -> np.ndarray:
+    """Inverse of `put` -> int32, shape of the layout."""
+    out, state = np.zeros(layout.shape, np.int32), _State(layout)
+    for group, rows in layout.groups(min(decoder.take_one(layout.choices), len(out))):
+        tables = state.tables(group, rows)
+        out[layout.order[rows]] = part = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
+        state.add(part)
+    return out
+
+
+def bits(symbols: np.ndarray, layout: Layout) -> float:
+    """Ideal code length of `put`, by which the loss of the coder is measured."""
+    state, total = _State(layout), np.log2(len(symbols) + 1)
+    zero, first, each = fitting.prices(np.arange(bank.MAX_INDEX + 1))
+    for group, rows in layout.groups(layout.used(symbols)):
+        part, tables = symbols[layout.order[rows]], state.tables(group, rows)
+        sizes = np.abs(part)
+        total += float(np.where(sizes == 0, zero[tables], first[tables] + each[tables] * sizes).sum(dtype=np.float64))
+        state.add(part)
+    return total
 
 
 @lru_cache(maxsize=1)

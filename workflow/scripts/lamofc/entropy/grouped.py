@@ -23,6 +23,9 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
     """symbols (rows, n) int32 in -LIMIT .. LIMIT, tables (rows,) bank indices 0 .. bank.MAX_INDEX."""
     if not symbols.size:
         return
+    if len(tables) == 1:
+        _put_one(encoder, symbols, int(tables[0]), family)
+        return
     order, runs = _plan(tables)
     index = np.ascontiguousarray(symbols, np.int32).take(order, 0)
     for table, first, last in runs:
@@ -46,6 +49,8 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
     """Inverse of `put` -> (rows, count) int32."""
     if not count * len(tables):
         return np.empty((len(tables), count), np.int32)
+    if len(tables) == 1:
+        return _take_one(decoder, count, int(tables[0]), family)
     order, runs = _plan(tables)
     below = [(t, a, b, decoder.take_uniform((b - a) * count, 1 << _LOW[t])) for t, a, b in runs if _LOW[t]]
     values = np.empty((len(order), count), np.int32)
@@ -63,6 +68,38 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
     out = np.empty_like(values)
     out[order] = values
     return out
+
+
+def _put_one(encoder: Encoder, symbols: np.ndarray, table: int, family: str) -> None:
+    """`put` of a single row, of which short tensors have many."""
+    values = np.ascontiguousarray(symbols, np.int32).ravel()
+    if _LOW[table]:
+        values = _put_low(encoder, values, _LOW[table])
+    limit = int(_reach(family)[table])
+    index = values + np.int32(limit)
+    beyond = index.view(np.uint32) > np.uint32(2 * limit)
+    escaped = np.flatnonzero(beyond) if beyond.any() else ()
+    if len(escaped):
+        values = values[escaped].astype(np.int64)
+        index[escaped] = 2 * limit + 1
+    encoder.put(index, bank.table(_BASE[table], family))
+    if len(escaped):
+        integers.put(encoder, 2 * (np.abs(values) - limit - 1) + (values < 0))
+
+
+def _take_one(decoder: Decoder, count: int, table: int, family: str) -> np.ndarray:
+    """Inverse of `_put_one` -> (1, count) int32."""
+    low, limit = _LOW[table], int(_reach(family)[table])
+    below = decoder.take_uniform(count, 1 << low) if low else None
+    values = decoder.take(count, bank.table(_BASE[table], family)) - np.int32(limit)
+    beyond = values > limit
+    if beyond.any():
+        escaped = np.flatnonzero(beyond)
+        bounds = np.full(escaped.size, limit, np.int64)
+        values[escaped] = _unescape(integers.take(decoder, escaped.size), bounds)
+    if below is not None:
+        values = _join(values, below, low).astype(np.int32)
+    return values[None]
 
 
 def _plan(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:

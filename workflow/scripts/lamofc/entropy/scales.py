@@ -67,6 +67,7 @@ def put_sizes(encoder: Encoder, sizes: np.ndarray) -> np.ndarray:
     """Sizes (n,) of tokens, 2^-120 or more, in sixteenths of an octave -> float32 as the decoder has them."""
     exact = np.log2(np.maximum(np.asarray(sizes, np.float64), _SMALLEST))
     rounded = np.rint(PER_OCTAVE * exact).astype(np.int32) + _SIZES // 2
+    rounded = np.minimum(rounded, _SIZES - 1)  # the largest floats are beyond by a fraction of a level
     put_around(encoder, rounded, _SIZES)
     return _size(rounded)
 

@@ -174,6 +174,25 @@ def test_rate_falls_along_the_ladder(arm):
     assert count == 1 or sizes[-1] < sizes[0], sizes
 
 
+FLAT = {"ssm": (2048, 16), "conv": (8192, 4), "pooled": (768,)}
+FRAMING = {"sz3": 400, "bitround": 100, "pcodec": 100}  # bytes that the libraries' own streams begin with
+
+
+@pytest.mark.parametrize("arm", NUMERIC)
+def test_narrow_tensors_cost_what_their_values_cost(arm):
+    """Equal values cost a state of 4 columns, or a vector, hardly more bits than tokens: nothing is padded."""
+    bits = {}
+    for kind, shape in {"tokens": (128, 256), **FLAT}.items():
+        specs = [feature_samples.spec(kind, "float32", shape)]
+        noise = [np.random.default_rng(k).standard_normal(shape).astype(np.float32) for k in range(7)]
+        entry = codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][len(ARMS[arm]["ladder"]) // 2])
+        held = codecs.fit(entry, specs, [{kind: x} for x in noise[1:]]) if codecs.needs_fit(entry) else {}
+        bits[kind] = 8 * sum(map(len, codecs.coder(entry, specs, held).encode({kind: noise[0]}))) / noise[0].size
+    framing = 8 * FRAMING.get(ARMS[arm]["codec"], 48) / FLAT["pooled"][0]
+    assert max(bits["ssm"], bits["conv"]) <= bits["tokens"] + 0.5, bits
+    assert bits["pooled"] <= bits["tokens"] + framing + 0.3, bits
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Bitstreams of every numeric row: a file of jobs for other processes, and what they must find."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lamofc.entropy import adaptive, coefficients
+from lamofc.entropy import adaptive, bank, coefficients
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import uniform
-from lamofc.transforms import positions, prediction, profile, rows, vectors
+from lamofc.transforms import per_channel, positions, prediction, profile, rows, vectors
 from lamofc.transforms.snap import snap
 
 _RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
@@ -41,6 +41,9 @@ class Profile:
         self.tables = profile.tables(found["levels"], step)
         self.first_tables = profile.tables(found["first_levels"], step)
         self.weights = found["weights"]
+        self.entries, self.shifts = per_channel.means(assets, spec), per_channel.shifts(assets, spec)
+        if self.entries is not None and self.entries.shape != (size, spec.channels):
+            raise ConfigError(f"assets of {spec.name} are for {self.entries.shape} entries, not {size, spec.channels}")
         self._frames: dict[int, Frame] = {}
         self.plain_step = step * float(np.sqrt(np.square(exact).sum() / max(size, 1))) or step
 
@@ -60,10 +63,12 @@ class Frame:
     def __init__(self, own: Profile, count: int) -> None:
         first = own.first.shape[1]
         self.layout = positions.Layout(count, first, own.block)
-        self.means = profile.spread(own.mean, own.first, count)
+        self.means = profile.spread(own.mean, own.first, count) if own.entries is None else own.entries
         self.gains = profile.column_weights(own.weights, first, count)
         body = own.tables[:, self.layout.frequencies()]
         known = np.concatenate([own.first_tables[:, : count - self.layout.body], body], 1)
+        if own.shifts is not None:
+            known = np.clip(known + own.shifts, 0, bank.MAX_INDEX)
         self.symbols = coefficients.Layout(known, (first, *own.block), own.contexts)
 
 

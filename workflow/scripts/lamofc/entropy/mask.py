@@ -11,13 +11,16 @@ from lamofc.entropy.ans import Decoder, Encoder, Table
 
 _LEVELS = 65  # log-odds in half octaves, -16 .. 16 octaves
 _TOTAL = 1 << 20
+_ROW_BITS = 3.0
 
 
 def put(encoder: Encoder, chosen: np.ndarray) -> None:
-    """chosen (rows, n) bool. A row costs its entropy and about 3 bits for its density."""
-    ones = chosen.sum(1)
-    odds = np.log2((ones + 0.25) / (chosen.shape[1] - ones + 0.25))
-    levels = np.clip(np.rint(2 * odds) + _LEVELS // 2, 0, _LEVELS - 1).astype(np.int32)
+    """chosen (rows, n) bool. A row costs its entropy and about 3 bits for its density, unless all share one."""
+    ones, count = chosen.sum(1), chosen.shape[1]
+    levels = _levels(ones, count)
+    shared = np.full_like(levels, _levels(ones.sum(keepdims=True), chosen.size)[0])
+    if _bits(ones, count, shared) < _bits(ones, count, levels) + _ROW_BITS * len(levels):
+        levels = shared
     scales.put(encoder, levels)
     order, runs = _runs(levels)
     ordered = chosen[order]
@@ -34,6 +37,17 @@ def take(decoder: Decoder, rows: int, count: int) -> np.ndarray:
     chosen = np.empty_like(ordered)
     chosen[order] = ordered
     return chosen
+
+
+def _levels(ones: np.ndarray, count: int) -> np.ndarray:
+    """Level of each row's density. int32."""
+    odds = np.log2((ones + 0.25) / (count - ones + 0.25))
+    return np.clip(np.rint(2 * odds) + _LEVELS // 2, 0, _LEVELS - 1).astype(np.int32)
+
+
+def _bits(ones: np.ndarray, count: int, levels: np.ndarray) -> float:
+    odds = np.exp2((levels - _LEVELS // 2) / 2)
+    return float((np.log2(1 + odds) * count - np.log2(odds) * ones).sum())
 
 
 def _runs(levels: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:

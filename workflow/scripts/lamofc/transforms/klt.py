@@ -15,6 +15,12 @@ def moments(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, centred @ centred.T / max(1, wide.shape[1])
 
 
+def towards_diagonal(covariance: np.ndarray, count: int) -> np.ndarray:
+    """A covariance of `count` vectors blended with its diagonal, the more the fewer there were."""
+    weight = count / (count + len(covariance))
+    return weight * covariance + (1 - weight) * np.diag(np.diag(covariance))
+
+
 def basis(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """-> orthonormal components as columns, by falling variance; their variances. float64.
 

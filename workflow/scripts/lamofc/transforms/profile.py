@@ -17,11 +17,12 @@ import numpy as np
 from lamofc.entropy import bank
 from lamofc.interfaces import TensorSpec
 from lamofc.quantisers import reference
-from lamofc.transforms import klt, positions, prediction, vectors
+from lamofc.transforms import klt, per_channel, positions, prediction, vectors
 
 LEVEL_ORIGIN = 128  # level of a component whose standard deviation is one unit; quarter octaves
 LAST = 8  # last positions that have a weight of their own
 TYPICAL_STEP = 0.5  # the step for which predictions and block sizes are chosen
+_ENOUGH = 2  # calibration vectors per entry of one, from which a covariance is taken as it is
 _WORTH = 0.97  # a block transform must save three per cent
 
 
@@ -50,7 +51,8 @@ class Calibration:
         self.first = positions.apart(self.spec) if self.edges else 0
         self.weights = np.ones(self.first + LAST)  # square root of how much errors at edge positions matter
         body = np.concatenate([s[:, self.first :] for s in self.samples], 1)
-        self.usual = reference.is_usual(body)
+        self.entries = per_channel.entries(self.samples) if per_channel.applies(self.spec, self.samples) else None
+        self.usual = reference.is_usual(body) if self.entries is None else np.ones(body.shape[1], bool)
         usual = body[:, self.usual]
         self.mean = usual.mean(1, dtype=np.float64) if usual.size else np.zeros(len(body))
         self.firsts = (
@@ -64,6 +66,8 @@ class Calibration:
 
     def means(self, count: int) -> np.ndarray:
         """(dimension, count) float32."""
+        if self.entries is not None:
+            return self.entries[0].astype(np.float32) * np.float32(self.entries[1])
         return spread(self.mean, self.firsts.T, count)
 
     def body(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
@@ -105,11 +109,18 @@ def fit(own: Calibration, inputs: Sequence[Calibration], name: str, blocks: bool
         predict = prediction.regression(own.body(own.centred), own.body(joined), noise).astype(np.float16)
         residual = [z - predict.astype(np.float32) @ x for z, x in zip(own.centred, joined, strict=True)]
         spread_error = predict.astype(np.float64) @ noise @ predict.astype(np.float64).T
-    covariance = klt.moments(own.body(residual))[1] + spread_error
-    synthesis, scale = _stored(klt.weighted(covariance, own.metric)[1])
+    alike, extra = _alike(own, residual, name)
+    covariance = klt.moments(own.body(alike))[1] + spread_error
+    few = own.body(alike).shape[1] < _ENOUGH * len(own.mean)
+    if few:
+        covariance = klt.towards_diagonal(covariance, own.body(alike).shape[1])
+    _, synthesis, variances = klt.weighted(covariance, own.metric)
+    synthesis, scale = _stored(synthesis)
     analysis = np.linalg.inv(synthesis.astype(np.float64) * scale).astype(np.float32)
-    components = [column_weights(own.weights, own.first, r.shape[1]) * (analysis @ r) for r in residual]
+    components = [column_weights(own.weights, own.first, r.shape[1]) * (analysis @ r) for r in alike]
     block, spreads = _choose_block(own, components, blocks)
+    if few:  # components look smaller on the samples that they were fitted to
+        spreads = np.maximum(spreads, np.sqrt(variances)[:, None])
     found = {
         "mean": own.mean.astype(np.float32),
         "first": own.firsts.astype(np.float32),
@@ -121,7 +132,20 @@ def fit(own: Calibration, inputs: Sequence[Calibration], name: str, blocks: bool
         "first_levels": levels(_first_scales(own, components)),
         "weights": own.weights.astype(np.float32),
     }
-    return {f"{name}/{part}": array for part, array in found.items()}
+    return {f"{name}/{part}": array for part, array in found.items()} | extra
+
+
+def _alike(
+    own: Calibration, residual: Sequence[np.ndarray], name: str
+) -> tuple[Sequence[np.ndarray], dict[str, np.ndarray]]:
+    """Residuals with the scales of channels taken out where these are calibrated, and the assets that tell them."""
+    if own.entries is None:
+        return residual, {}
+    found = per_channel.levels(per_channel.scales(residual))
+    scales = np.exp2((found.astype(np.float64) - per_channel.ORIGIN) / bank.PER_OCTAVE).astype(np.float32)
+    mean, factor = own.entries
+    extra = {"entries": mean, "entries_scale": np.array([factor], np.float32), "channels": found}
+    return [r / scales for r in residual], {f"{name}/{part}": array for part, array in extra.items()}
 
 
 def _stored(synthesis: np.ndarray) -> tuple[np.ndarray, float]:

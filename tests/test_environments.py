@@ -59,28 +59,3 @@ def test_numeric_codecs_import_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_numeric_environment_has_what_its_stages_import():
-    """Imports inside functions too: a package forgotten here fails only where environments are really separate."""
-    import ast
-    import sys
-
-    from lamofc import codecs
-    from lamofc.provenance import sources
-
-    names = sorted(
-        p.stem for p in Path(codecs.__file__).parent.glob("*.py") if p.stem not in ("__init__", "dtufc_hyperprior")
-    )
-    files = sources(
-        "lamofc.stages.code", "lamofc.stages.fit", "lamofc.isolated", *(f"lamofc.codecs.{n}" for n in names)
-    )
-    trees = [ast.walk(ast.parse((ROOT / f).read_text())) for f in files]
-    found = {a.name for t in trees for node in t if isinstance(node, ast.Import) for a in node.names}
-    trees = [ast.walk(ast.parse((ROOT / f).read_text())) for f in files]
-    found |= {n.module for t in trees for n in t if isinstance(n, ast.ImportFrom) and n.module and not n.level}
-    found = {n.split(".")[0] for n in found} - set(sys.stdlib_module_names) - {"lamofc", "__future__"}
-    environment = yaml.safe_load((ROOT / "envs/codecs.yaml").read_text())
-    pins = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
-    have = {p.split("==")[0].replace("-", "_") for p in pins}
-    assert found - have == set(), f"envs/codecs.yaml lacks {sorted(found - have)}"

@@ -44,6 +44,7 @@ wildcard_constraints:
     model="[a-z0-9][a-z0-9.-]*",
     dataset="[a-z0-9][a-z0-9.-]*",
     network="[a-z0-9][a-z0-9.-]*",
+    training="[a-z0-9][a-z0-9.-]*",
 
 
 def row(wildcards):
@@ -148,6 +149,17 @@ def shipped_network(wildcards):
     """Weights that ship with the project: those whose sha256 is pinned."""
     pinned = "sha256" in plan.networks[wildcards.network]
     return [f"networks/{wildcards.network}.safetensors"] if pinned else []
+
+
+def training_inputs(wildcards, key):
+    """What a model is trained on, where it does not ship."""
+    entry = plan.trainings[wildcards.training]
+    return [] if "sha256" in entry else entry[key]
+
+
+def shipped_model(wildcards):
+    """Files of a trained model that ships with the project."""
+    return [f"trained/{wildcards.training}/{f}" for f in plan.trainings[wildcards.training].get("sha256", ())]
 
 
 def training_features(wildcards):

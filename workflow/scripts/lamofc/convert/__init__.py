@@ -14,7 +14,7 @@ from typing import Any
 from lamofc.errors import ConfigError, LamofcError
 from lamofc.fetch.staging import staged
 
-FAMILIES = ("dinov2_imgfocus", "causal_lm_gguf", "whisper_ct2", "dino", "sd3_control")
+FAMILIES = ("causal_lm_gguf", "dino", "dinov2_imgfocus", "sd3_control", "trained", "typeseg_npz", "whisper_ct2")
 
 
 class ConvertError(LamofcError):

@@ -23,7 +23,7 @@ from lamofc.fetch.staging import staged
 BUILDERS = (
     "imagenet", "ade20k", "nyuv2", "coco_canny",
     "stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "kinds_choice",
-    "pronoun_choice", "word_problems", "asterisk_speech",
+    "pronoun_choice", "word_problems", "typed_text", "asterisk_speech",
 )  # fmt: skip
 
 

@@ -90,8 +90,7 @@ class Model:
         with torch.no_grad():
             ids = torch.tensor([self._written(received, s) for s in side])
         hidden, cache = self.prefill(received)
-        later = self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
-        return torch.cat([hidden[:, -1:], later], 1)
+        return torch.cat([hidden[:, -1:], self._go_on(ids, cache)], 1)
 
     def _written(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> list[int]:
         """The tokens after the prompt: those of all options, one after another, or the model's own text."""
@@ -111,8 +110,7 @@ class Model:
             return self._choose(hidden, cache, side)
 
         def step(ids: torch.Tensor) -> torch.Tensor:
-            out = self.base(input_ids=ids, past_key_values=cache, use_cache=True)
-            return self._logprobs(out.last_hidden_state[:, -1])
+            return self._logprobs(self._go_on(ids, cache)[:, -1])
 
         return greedy(self._logprobs(hidden[:, -1]), step, side)
 
@@ -121,13 +119,21 @@ class Model:
         count, width = len(options[0]), max(len(o) for row in options for o in row)
         ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row])
         first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
-        cache.batch_repeat_interleave(count)
-        later = self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state[:, :-1]
+        self._repeat(cache, count)
+        later = self._go_on(ids, cache)[:, : width - 1]
         table = torch.cat([first[:, None], self._logprobs(later)], 1).gather(2, ids[..., None])[..., 0]
         scores = [
             [float(table[i * count + j, : len(o)].mean()) for j, o in enumerate(row)] for i, row in enumerate(options)
         ]
         return [{"choice": int(np.argmax(s)), "logprobs": np.asarray(s, np.float32)} for s in scores]
+
+    def _go_on(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """Token ids (batch, tokens) after what the cache holds -> last hidden states (batch, tokens, width)."""
+        return self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+
+    def _repeat(self, cache: DynamicCache, count: int) -> None:
+        """Every row of the cache `count` times."""
+        cache.batch_repeat_interleave(count)
 
     def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.net.get_output_embeddings()(hidden).float().log_softmax(-1)

@@ -1,0 +1,97 @@
+"""A small language model made by rule: the one that ships where its files' sha256 are pinned, else trained here."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lamofc import models, tasks
+from lamofc.errors import FetchError
+from lamofc.fetch.staging import staged
+from lamofc.jsonio import write_text
+from lamofc.provenance import ROOT
+
+SHIPPED = Path("trained")  # relative to the project root: models that come with the project
+RECORD = "training.json"
+
+
+def train_language_model(
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], books: Mapping[str, Path], out: Path
+) -> None:
+    """Write the model folder `out` as transformers reads it, and training.json: seed, rule, losses, validation."""
+    if "sha256" in entry:
+        install(name, entry["sha256"], ROOT / SHIPPED / name, out)
+        return
+    with staged(out) as folder:
+        _train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"))
+
+
+def install(name: str, wanted: Mapping[str, str], shipped: Path, out: Path) -> None:
+    """Copy the files that ship, each checked; FetchError if one is missing or altered."""
+    with staged(out) as folder:
+        for file, expected in wanted.items():
+            if not (shipped / file).is_file():
+                raise FetchError(f"training {name}: no {shipped / file}; restore it, or drop `sha256` to train anew")
+            if (found := _sha256(shipped / file)) != expected:
+                raise FetchError(
+                    f"training {name}: {shipped / file} has sha256 {found}, config/trainings.yaml says {expected}"
+                )
+            shutil.copyfile(shipped / file, folder / file)
+        shutil.copyfile(shipped / RECORD, folder / RECORD)
+
+
+def _train(name, entry, datasets, books, folder, state) -> None:
+    import torch
+
+    from lamofc.training import corpus, state_space_lm, subwords
+    from lamofc.training.language import Training
+
+    torch.set_num_threads(1)
+    tokenizer = subwords.train(corpus.texts(datasets, books), entry["network"]["vocab_size"])
+    net = state_space_lm.build(entry)
+    training = Training(net, entry, corpus.sources(entry, datasets, books, tokenizer), state)
+    training.run(log=lambda line: print(f"{name}: {line}", flush=True))
+    training.finish()
+    subwords.save(tokenizer, folder)
+    state_space_lm.save(net, folder)
+    files = sorted(p for p in folder.iterdir())
+    record = {
+        "training": name,
+        "settings": dict(entry),
+        "data": {n: _sha256(p / "items.jsonl") for n, p in datasets.items()},
+        "sha256": {p.name: _sha256(p) for p in files},
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "steps": training.step,
+        "seconds": round(training.seconds, 1),
+        "validation": validate(entry["validation"], datasets, folder),
+        "curve": training.curve,
+    }
+    write_text(folder / RECORD, _json(record))
+
+
+def validate(wanted: Mapping[str, str], datasets: Mapping[str, Path], folder: Path) -> dict[str, float]:
+    """Scores of the files just written on calibration parts, uncut."""
+    model = models.load("state_space_lm")(folder, "layer0", dtype="float32")
+    scores = {}
+    for dataset, name in wanted.items():
+        task = tasks.build(name, datasets[dataset], folder)
+        examples = list(task.examples("calibration"))
+        outputs = model.unsplit([e.inputs for e in examples], [e.side for e in examples])
+        outcomes = [task.outcome(o, e.truth) for o, e in zip(outputs, examples, strict=True)]
+        import numpy as np
+
+        scores[dataset] = float(task.score({k: np.array([o[k] for o in outcomes]) for k in outcomes[0]}))
+    return scores
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -29,7 +29,7 @@ CODECS = {
     "kvquant": ("kv", 2.6), "hevc": ("image", 1.25), "jpegxl": ("image", 1.5), "av1": ("image", 1.35),
     "svd": ("transform", 3.4), "dct": ("transform", 2.2), "topk": ("transform", 4.0), "zfp": ("scientific", 2.9),
     "sz3": ("scientific", 2.0), "bitround": ("scientific", 4.5), "fisher-klt": ("ours", 0.6),
-    "input-jpegxl": ("input", 0.8),
+    "input-jpegxl": ("input", 0.8), "kvtc-zero-shot": ("kv", 1.1), "uq-ec-zero-shot": ("numeric", 1.2),
 }  # fmt: skip
 
 

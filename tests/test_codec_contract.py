@@ -25,6 +25,7 @@ from lamofc.interfaces import KINDS, NATIVE_DTYPES
 
 ROOT = Path(__file__).parents[1]
 ARMS = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
+ARMS = {name: arm for name, arm in ARMS.items() if "transfer" not in arm}  # the same codec with other assets
 WORKER = Path(__file__).parent / "decode_elsewhere.py"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lamofc import config
 from lamofc.config import Plan, check_arm
 from lamofc.errors import ConfigError
 
@@ -56,3 +57,27 @@ def test_wrong_configurations_are_refused(change, message):
 def test_wrong_arms_are_refused(arm, message):
     with pytest.raises(ConfigError, match=message):
         check_arm("mine", arm, "config/codecs.yaml")
+
+
+def test_donors_share_model_and_split_but_not_the_data():
+    plan = Plan(DEFAULT, ROOT)
+    found = {curve: plan.donor(curve) for curve in plan.curves}
+    assert any(found.values())
+    for curve, donor in found.items():
+        if donor:
+            mine, other = plan.curves[curve], plan.curves[donor]
+            assert (mine["model"], mine["split"]) == (other["model"], other["split"])
+            assert mine["dataset"] != other["dataset"]
+    transfers = {a for a, arm in plan.arms.items() if "transfer" in arm}
+    assert transfers and {c for c, a in plan.pairs if a in transfers} == {c for c, d in found.items() if d}
+
+
+@pytest.mark.parametrize(
+    "change", [{"transfer": "nosuch"}, {"transfer": "identity"}, {"parameters": {"contexts": False}}]
+)
+def test_transfer_rows_need_a_fitted_row_of_the_same_codec(change, tmp_path):
+    row = {"codec": "tailor", "ladder": [0.4], "transfer": "tailor"} | change
+    arms = config.read_yaml(ROOT / "config/codecs.yaml") | {"mine": row}
+    (tmp_path / "codecs.yaml").write_text(yaml.safe_dump(arms))
+    with pytest.raises(ConfigError, match="mine: transfer"):
+        _ = Plan(DEFAULT | {"codecs": str(tmp_path / "codecs.yaml")}, ROOT).all_arms

@@ -18,7 +18,7 @@ from lamofc.store import write_all
 SCRIPTS = Path(plotting.__file__).parents[1]
 DEVICES = {"sender": 0.2, "receiver": 5}
 CODECS = ["identity", "cast", "lossless-zstd", "uq-ec", "hadamard", "dtufc-hyperprior-nearest", 
-          "dtufc-hyperprior-floor", "topk", "kvtc", "input-jpegxl"]  # fmt: skip
+          "dtufc-hyperprior-floor", "topk", "kvtc", "input-jpegxl", "uq-ec-zero-shot"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -128,8 +128,13 @@ def model_worker(wildcards):
 
 def fitted_assets(wildcards):
     """What the fit rule made for this codec on this curve, where it has something to fit."""
-    fitted = "codec" in arm(wildcards) and codecs.needs_fit(arm(wildcards))
-    return [f"{RESULTS}/assets/{wildcards.curve}/{wildcards.arm}.safetensors"] if fitted else []
+    entry = arm(wildcards)
+    if "codec" not in entry or not codecs.needs_fit(entry):
+        return []
+    curve, name = wildcards.curve, wildcards.arm
+    if "transfer" in entry:
+        curve, name = plan.donor(curve), entry["transfer"]
+    return [f"{RESULTS}/assets/{curve}/{name}.safetensors"]
 
 
 def sensitivity_file(wildcards):

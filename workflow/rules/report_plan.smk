@@ -29,6 +29,8 @@ TABLES = {
 }
 if any(a.startswith("dtufc-") for a in plan.arms):
     FIGURES["anchors"] = (["scores"], {})
+if any("transfer" in plan.arms[a] for _, a in plan.pairs if a in plan.arms):
+    FIGURES["generalisation"] = (["scores"], {})
 if config["anchor"] in plan.arms:
     TABLES |= {"bd_rate": (["scores", "samples"], ANCHOR), "bd_score": (["scores", "samples"], ANCHOR)}
 

@@ -55,6 +55,7 @@ class Plan:
         arms = self._table("codecs")
         for name, arm in arms.items():
             check_arm(name, arm, self.config["codecs"])
+            self._check_transfer(name, arm, arms)
         return arms
 
     @cached_property
@@ -109,9 +110,19 @@ class Plan:
         return [
             (curve, arm)
             for curve, row in self.curves.items()
-            for arm in self.arms
+            for arm, entry in self.arms.items()
             if kinds[arm] & set(self.models[row["model"]]["kinds"])
+            if "transfer" not in entry or self.donor(curve)
         ]
+
+    def donor(self, curve: str) -> str | None:
+        """The first other curve of the run with the model and split of this one, over another data set.
+
+        What was fitted there is what `transfer` rows code this one with. None without one.
+        """
+        row = self.all_curves[curve]
+        same = (c for c, r in self.curves.items() if all(r[k] == row[k] for k in ("model", "split")))
+        return next((c for c in same if self.curves[c]["dataset"] != row["dataset"]), None)
 
     @cached_property
     def input_pairs(self) -> list[tuple[str, str]]:
@@ -128,6 +139,17 @@ class Plan:
         limit = self.config["limit"]
         capped = {"n": limit.get("test"), "n_calibration": limit.get("calibration")}
         return row | {k: min(row[k], cap) for k, cap in capped.items() if cap is not None}
+
+    def _check_transfer(self, name: str, arm: Mapping[str, Any], arms: Mapping[str, Any]) -> None:
+        base = arm.get("transfer")
+        if base is None:
+            return
+        same = base in arms and all(arms[base].get(k) == arm.get(k) for k in ("codec", "parameters", "fallback"))
+        if not same or not codecs.needs_fit(arm):
+            raise ConfigError(
+                f"{self.config['codecs']}: {name}: transfer {base!r} must be a row of the same codec, parameters and "
+                "fallback, and one that is fitted"
+            )
 
     def _check_references(self, row: Mapping[str, Any], path: str) -> None:
         for key, table in (("model", self.models), ("dataset", self.datasets)):

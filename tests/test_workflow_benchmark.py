@@ -1,0 +1,52 @@
+"""The benchmark of the workflow reads what Snakemake logs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import workflow
+
+LOG = """
+Provided cores: 2 (use --cores to define parallelism)
+[Wed Nov 25 13:21:34 2026]
+localrule encode:
+    input: a, b
+    log: logs/one.log
+    jobid: 19
+[Wed Nov 25 13:21:34 2026]
+rule decode:
+    log: logs/two.log
+    jobid: 4
+[Wed Nov 25 13:21:44 2026]
+Finished jobid: 4 (Rule: decode)
+[Wed Nov 25 13:21:54 2026]
+Finished jobid: 19 (Rule: encode)
+"""
+
+
+def test_share_of_time_that_is_not_computing(tmp_path, monkeypatch):
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/one.log").write_text("encode: 100%\n19.0 s of processor time, peak 70 MiB\n")
+    (tmp_path / "logs/two.log").write_text("9.0 s of processor time, peak 70 MiB\n")
+    run = workflow.read(LOG)
+    assert [j.seconds for j in run.jobs] == [20, 10] and run.cores == 2
+    assert run.seconds() == 20
+    # slots: 20 + 10 s of jobs and twice 4 s before them; computing: 28 s
+    assert workflow.report(run, 4)[-1] == f"not computing: {100 * (1 - 28 / 38):.1f} % of slot time"
+
+
+def test_jobs_that_do_not_say_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/one.log").write_text("10.0 s of processor time, peak 70 MiB\n")
+    lines = workflow.report(workflow.read(LOG), 4)
+    assert "1 jobs do not say" in lines[-2]
+    assert lines[-1].split()[2] == f"{100 * (1 - 10 / 28):.1f}"
+
+
+@pytest.mark.parametrize("text", ["", "Nothing to be done"])
+def test_a_log_without_jobs(text):
+    assert workflow.read(text).ended == []

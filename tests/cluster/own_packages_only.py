@@ -21,20 +21,23 @@ def _importer() -> str:
 
 
 class OwnPackagesOnly:
+    """Python's own search along sys.path, blind to what only the other interpreter has."""
+
+    invalidate_caches = PathFinder.invalidate_caches
+    find_distributions = PathFinder.find_distributions
+
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if path is not None or name.partition(".")[0] in ("snakemake", *PROJECT):
-            return None
-        spec = PathFinder.find_spec(name)
-        place = spec.origin or next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or path is not None or name in ("snakemake", *PROJECT):
+            return spec
+        place = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
         elsewhere = "site-packages" in place and not place.startswith(OWN)
-        if elsewhere and not _from_elsewhere(_importer()):
-            raise ModuleNotFoundError(f"No module named {name!r} in the environment {OWN}", name=name)
-        return None
+        return None if elsewhere and not _from_elsewhere(_importer()) else spec
 
 
 def _from_elsewhere(file: str) -> bool:
     return "site-packages" in file and not Path(file).is_relative_to(OWN)
 
 
-sys.meta_path.insert(0, OwnPackagesOnly)
+sys.meta_path[:] = [OwnPackagesOnly if finder is PathFinder else finder for finder in sys.meta_path]

@@ -9,6 +9,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+container: "containers/lamofc.sif"  # for --sdm apptainer alone; made from lamofc.def beside it
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/extract.smk"

@@ -16,7 +16,7 @@ rule fit:
         "../../envs/codecs.yaml"
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=hours(1),
     params:
         worker=codec_worker,
         entry=entry_of,
@@ -42,7 +42,7 @@ rule encode:
         "../../envs/codecs.yaml"
     resources:
         mem_mb=memory(2000),
-        runtime=120,
+        runtime=hours(4),
     params:
         worker=codec_worker,
         entry=entry_of,
@@ -69,7 +69,7 @@ rule decode:
         "../../envs/codecs.yaml"
     resources:
         mem_mb=memory(2000),
-        runtime=120,
+        runtime=hours(4),
     params:
         worker=codec_worker,
         assets=lambda w, input: assets_of(input),
@@ -166,7 +166,7 @@ rule train:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory(8000),
-        runtime=600,
+        runtime=hours(24),
     params:
         entry=lambda w: plan.networks[w.network],
     script:

@@ -83,6 +83,11 @@ def memory(base, per_weight=0.0):
     return mem_mb
 
 
+def hours(number):
+    """runtime of a job, in minutes; a retry asks for as much again."""
+    return lambda wildcards, attempt: attempt * number * 60
+
+
 def model_folder(wildcards):
     return f"resources/models/{row(wildcards)['model']}"
 

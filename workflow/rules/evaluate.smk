@@ -22,7 +22,7 @@ rule evaluate:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory(1500, 2),
-        runtime=120,
+        runtime=hours(4),
         gpu=GPU,
     params:
         worker=model_worker,

@@ -12,7 +12,7 @@ rule fit_readout:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory(1500, 2),
-        runtime=60,
+        runtime=hours(1),
         gpu=GPU,
     params:
         worker=model_worker,
@@ -40,7 +40,7 @@ rule extract:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory(1500, 2),
-        runtime=120,
+        runtime=hours(4),
         gpu=GPU,
     params:
         worker=model_worker,
@@ -67,7 +67,7 @@ rule sensitivity:
         "../../envs/torch.yaml"
     resources:
         mem_mb=memory(1500, 4),
-        runtime=120,
+        runtime=hours(4),
         gpu=GPU,
     params:
         worker=model_worker,

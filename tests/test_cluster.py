@@ -19,7 +19,7 @@ ROOT = HERE.parent
 CLUSTER = HERE / "cluster"
 ARMS = ("uq-ec",)
 SCORES = ("scores.tsv",)
-FAST = ["--seconds-between-status-checks", "1"]
+FAST = ["--seconds-between-status-checks", "1", "--latency-wait", "20"]
 SLURM = [
     "--workflow-profile", "profiles/slurm", "--slurm-no-account", "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20",
@@ -87,7 +87,7 @@ def test_all_numeric_codecs_and_drawing_run_without_torch(stand_in, tmp_path):
 def test_any_queue_and_a_retry_that_asks_for_more_memory(local, tmp_path):
     folder, log = project.make(tmp_path / "project", ARMS), tmp_path / "submitted"
     submit = f"{CLUSTER}/submit {log} {{resources.mem_mb}} {{resources.gpu}}"
-    queue = ["--workflow-profile", "profiles/generic", "--cluster-generic-submit-cmd", submit, "--latency-wait", "20", *FAST]
+    queue = ["--workflow-profile", "profiles/generic", "--cluster-generic-submit-cmd", submit, *FAST]
     code, said = project.run(folder, *queue, wanted=SCORES)
     assert code == 0, said
     assert same_scores(project.contents(folder), local)

@@ -43,6 +43,10 @@ def prompts(n, vocabulary=40000):
     return ids, [{"options": [[1, 2, 3], [4, 5], [6], [7, 8, 9, 10]]}] * n
 
 
+def questions(n):
+    return prompts(n)[0], [{"max_new_tokens": 5, "stop": [2, 198]}] * n
+
+
 def sounds(n):
     rng = np.random.default_rng(0)
     waves = [rng.standard_normal(length).astype(np.float32) * 0.1 for length in (50000, 90000, 50001, 16000)[:n]]
@@ -55,6 +59,7 @@ REAL = [
     ("vit", "dinov2-s", "blocks2-5-8-11", "mask-decoder", {}, images),
     ("causal_lm", "smollm2-135m", "layer4", None, {}, prompts),
     ("causal_lm", "smollm2-135m", "layer4", None, {"dtype": "float32"}, prompts),
+    ("causal_lm", "smollm2-135m", "layer4", None, {}, questions),
     ("causal_lm", "smollm2-135m", "layer0", None, {}, prompts),
     ("whisper", "whisper-tiny-en", "encoder", None, {}, sounds),
     ("whisper", "whisper-tiny-en", "encoder", None, {"trim_seconds": 0}, sounds),

@@ -11,7 +11,7 @@ import torch
 
 from lamofc import models
 from lamofc.models.decoding import KEPT, greedy, kind
-from lamofc.tasks import letter, named, number
+from lamofc.tasks import letter, number
 from lamofc.tasks.divergence import stepwise_divergence
 
 
@@ -230,11 +230,3 @@ def test_sensitivity_reads_the_models_own_text(tmp_path):
     assert feature.shape == (1, 4, 64)
     feature.sum().backward()
     assert all(v.grad is not None and torch.isfinite(v.grad).all() for v in received.values())
-
-
-@pytest.mark.parametrize(("text", "found"), [
-    ("Paris", "paris"), (" The Hague.\nQuestion", "hague"), ("a trout!", "trout"), ("\n\nRome", "rome"), ("", None),
-    (".", None),
-])  # fmt: skip
-def test_words_are_found(text, found):
-    assert named.Task.extract(None, text) == found

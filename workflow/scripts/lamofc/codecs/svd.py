@@ -104,36 +104,44 @@ class CalibratedCoder(PerTensorCoder):
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
         super().__init__(specs)
         self.codec, self._profiles, self._bases, self._means = codec, {}, {}, {}
+        self._analysis: dict[str, np.ndarray] = {}
+        self._tables: dict[str, np.ndarray] = {}
         for spec in specs:
             size = spec.shape[1] if spec.kind in _TURNED else spec.channels
             self._profiles[spec.name] = reference.load(assets, TensorSpec(spec.name, "pooled", spec.dtype, (size,)))
             self._bases[spec.name] = assets[f"{spec.name}/basis"].astype(np.float64)
             if self._bases[spec.name].shape != (size, size):
                 raise ConfigError(f"the basis of {spec.name} is not for {size} channels")
+            self._analysis[spec.name] = np.ascontiguousarray(self._bases[spec.name].T, np.float32)
+            self._tables[spec.name] = scales.tables(self._profiles[spec.name].levels, codec.step)
             self._means[spec.name] = (self._bases[spec.name] @ self._profiles[spec.name].mean)[:, None]
 
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
         profile, encoder = self._profiles[spec.name], Encoder()
-        values = self._bases[spec.name].T @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._analysis[spec.name] @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
+        if not np.isfinite(values).all():  # the largest floats
+            values = self._bases[spec.name].T @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
         step = profile.rms * self.codec.step
         doublings = uniform.coarsening(np.abs(values).max(initial=0), step)
         integers.put(encoder, np.array([doublings]))
-        adaptive.put(encoder, uniform.quantise(values, step * 2.0**doublings), self._known(profile, doublings))
+        adaptive.put(encoder, uniform.quantise(values, step * 2.0**doublings), self._known(spec, doublings))
         return encoder.bytes()
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, profile, basis = Decoder(data), self._profiles[spec.name], self._bases[spec.name]
         doublings = min(int(integers.take(decoder, 1)[0]), 255)
         count = spec.channels * rows.positions(shape, spec) // max(len(basis), 1)
-        symbols = adaptive.take(decoder, len(basis), count, self._known(profile, doublings))
+        symbols = adaptive.take(decoder, len(basis), count, self._known(spec, doublings))
         decoder.close()
         step = profile.rms * self.codec.step * 2.0**doublings
         rank = int(np.flatnonzero(symbols.any(1))[-1:].sum()) + 1  # components behind the last that is not 0 are idle
         values = step * (basis[:, :rank] @ symbols[:rank].astype(np.float64)) + self._means[spec.name]
         return rows.from_rows(_turned(snap(values, step), spec), spec, shape)
 
-    def _known(self, profile: reference.Profile, doublings: int) -> np.ndarray:
-        return np.maximum(scales.tables(profile.levels, self.codec.step) - bank.PER_OCTAVE * doublings, 0)
+    def _known(self, spec: TensorSpec, doublings: int) -> np.ndarray:
+        known = self._tables[spec.name]
+        return np.maximum(known - bank.PER_OCTAVE * doublings, 0) if doublings else known
 
 
 def _gather(specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:

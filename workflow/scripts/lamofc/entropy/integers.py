@@ -15,7 +15,7 @@ def put(encoder: Encoder, values: np.ndarray) -> None:
     shifted = np.asarray(values, np.int64).ravel() + 1
     classes = np.frexp(shifted.astype(np.float64))[1] - 1
     encoder.put(classes, _CLASS_TABLE)
-    for k in np.unique(classes[classes > 0]).tolist():
+    for k in np.unique(classes[classes > 0]).tolist() if classes.any() else ():
         encoder.put_uniform(shifted[classes == k] - (1 << k), 1 << k)
 
 
@@ -23,7 +23,7 @@ def take(decoder: Decoder, count: int) -> np.ndarray:
     """-> (count,) int64."""
     classes = decoder.take(count, _CLASS_TABLE)
     shifted = np.ones(count, np.int64) << classes.astype(np.int64)
-    for k in np.unique(classes[classes > 0]).tolist():
+    for k in np.unique(classes[classes > 0]).tolist() if classes.any() else ():
         chosen = classes == k
         shifted[chosen] += decoder.take_uniform(int(chosen.sum()), 1 << k)
     return shifted - 1

@@ -96,6 +96,17 @@ def test_any_queue_and_a_retry_that_asks_for_more_memory(local, tmp_path):
     assert set(gpus) == {0}
 
 
+def test_gpus_are_those_that_the_profile_or_the_user_grants(tmp_path):
+    folder = project.make(tmp_path / "project", ARMS)
+    with open(folder / "toy.yaml", "a") as file:
+        file.write("device: cuda\n")
+    for granted, arguments in ((0, []), (1, ["--resources", "gpu=1"])):
+        code, said = project.run(folder, "-n", *arguments, wanted=SCORES)
+        assert code == 0, said
+        rules = [block for block in said.split("\nrule ")[1:] if block.startswith(("extract", "evaluate"))]
+        assert len(rules) == 2 and all(f"gpu={granted}" in block for block in rules), said
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """A Slurm of this machine alone, for as long as the tests of this file."""

@@ -15,7 +15,7 @@ def use(name: str) -> None:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "config key device: 'cuda', but torch finds no GPU on this machine; set device: cpu, "
-            "or let the profile send the jobs that run a model to a node that has one"
+            "or grant the jobs that run a model one with --resources gpu=1"
         )
     torch.set_default_device(name)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lamofc import models, tasks
 from lamofc.errors import FetchError
@@ -43,7 +46,11 @@ def install(name: str, wanted: Mapping[str, str], shipped: Path, out: Path) -> N
         shutil.copyfile(shipped / RECORD, folder / RECORD)
 
 
-def _train(name, entry, datasets, books, folder, state) -> None:
+def _train(
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], books: Mapping[str, Path], folder: Path,
+    state: Path,
+) -> None:  # fmt: skip
+    """`state` holds checkpoints: a job that was stopped goes on from the last one. It goes with the last step."""
     import torch
 
     from lamofc.training import corpus, state_space_lm, subwords
@@ -57,19 +64,19 @@ def _train(name, entry, datasets, books, folder, state) -> None:
     training.finish()
     subwords.save(tokenizer, folder)
     state_space_lm.save(net, folder)
-    files = sorted(p for p in folder.iterdir())
     record = {
         "training": name,
         "settings": dict(entry),
         "data": {n: _sha256(p / "items.jsonl") for n, p in datasets.items()},
-        "sha256": {p.name: _sha256(p) for p in files},
+        "sha256": {p.name: _sha256(p) for p in sorted(folder.iterdir())},
         "parameters": sum(p.numel() for p in net.parameters()),
         "steps": training.step,
         "seconds": round(training.seconds, 1),
         "validation": validate(entry["validation"], datasets, folder),
         "curve": training.curve,
     }
-    write_text(folder / RECORD, _json(record))
+    shutil.rmtree(state, ignore_errors=True)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def validate(wanted: Mapping[str, str], datasets: Mapping[str, Path], folder: Path) -> dict[str, float]:
@@ -81,16 +88,8 @@ def validate(wanted: Mapping[str, str], datasets: Mapping[str, Path], folder: Pa
         examples = list(task.examples("calibration"))
         outputs = model.unsplit([e.inputs for e in examples], [e.side for e in examples])
         outcomes = [task.outcome(o, e.truth) for o, e in zip(outputs, examples, strict=True)]
-        import numpy as np
-
         scores[dataset] = float(task.score({k: np.array([o[k] for o in outcomes]) for k in outcomes[0]}))
     return scores
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value, indent=1) + "\n"
 
 
 def _sha256(path: Path) -> str:

@@ -92,3 +92,12 @@ def test_files_come_back_and_damage_is_named(tmp_path):
 def test_unknown_names_and_values_are_refused(entry):
     with pytest.raises(ConfigError):
         inputs.build(entry)
+
+
+def test_an_instruction_beside_the_sound_is_kept_where_all_samples_share_it(tmp_path):
+    from lamofc.stages.code_inputs import _common, _words
+
+    shared = {n: _words({"audio": np.zeros(1), "text": "Say it again"}) for n in ("a", "b")}
+    assert _common(shared, tmp_path) == {"text": "Say it again"} and _common({"a": {}}, tmp_path) == {}
+    with pytest.raises(ConfigError, match="sample c has text of its own"):
+        _common(shared | {"c": {"text": "Another"}}, tmp_path)

@@ -14,7 +14,10 @@ from typing import Any
 from lamofc.errors import ConfigError, LamofcError
 from lamofc.fetch.staging import staged
 
-FAMILIES = ("causal_lm_gguf", "dino", "dinov2_imgfocus", "sd3_control", "trained", "typeseg_npz", "whisper_ct2")
+FAMILIES = (
+    "causal_lm_gguf", "dino", "dinov2_imgfocus", "hub_folder", "kimi_audio", "sd3_control", "trained", "typeseg_npz",
+    "whisper_ct2",
+)  # fmt: skip
 
 
 class ConvertError(LamofcError):

@@ -24,6 +24,7 @@ BUILDERS = (
     "imagenet", "ade20k", "nyuv2", "coco_canny",
     "stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "kinds_choice",
     "pronoun_choice", "word_problems", "typed_text", "asterisk_speech",
+    "hub_choice", "gsm8k", "librispeech", "voicebench",
 )  # fmt: skip
 
 

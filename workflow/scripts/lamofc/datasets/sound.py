@@ -1,12 +1,14 @@
-"""Reading G.722 prompts and making them sound like a bad telephone line."""
+"""Reading sound files, and making prompts sound like a bad telephone line."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from lamofc.datasets.folder import SAMPLE_RATE
+from lamofc.errors import ConfigError
 
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz
 
@@ -18,6 +20,24 @@ def read_g722(path: Path) -> np.ndarray:
     with av.open(str(path), format="g722") as file:
         frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
     return np.concatenate(frames).astype(np.int16)
+
+
+def read_audio(source: Path | bytes) -> np.ndarray:
+    """Any file FFmpeg reads (FLAC, WAV, MP3, Ogg), or its bytes -> mono 16 kHz int16 (samples,).
+
+    ConfigError if it holds no sound.
+    """
+    import av
+    from av.error import FFmpegError
+
+    resample = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    try:
+        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as file:
+            frames = [f for frame in file.decode(audio=0) for f in resample.resample(frame)] + resample.resample(None)
+    except (FFmpegError, IndexError) as error:
+        name = "a sound of a table" if isinstance(source, bytes) else source
+        raise ConfigError(f"{name}: {error}; is it whole?") from error
+    return np.concatenate([f.to_ndarray().reshape(-1) for f in frames]).astype(np.int16)
 
 
 def telephone(sound: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoConfig, DynamicCache
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Sample, TensorSpec
+from lamofc.models import placing
 from lamofc.models.decoding import greedy, kind
-from lamofc.models.torch_arrays import map_batches, to_numpy, to_torch, torch_dtype
+from lamofc.models.torch_arrays import map_batches, to_numpy, to_torch
 
 
 class Model:
@@ -35,10 +37,11 @@ class Model:
         readout_weights: Path | None = None,
         dtype: str = "bfloat16",
         batch: int = 16,
+        device: str = "cpu",
+        device_map: Any = None,
     ) -> None:
-        self.net = AutoModelForCausalLM.from_pretrained(
-            weights, dtype=torch_dtype(dtype), local_files_only=True, attn_implementation="sdpa"
-        ).eval()
+        self.device = placing.device_of(device)
+        self.net = load_net(weights, dtype, device, device_map)
         self.base, self.batch, self.dtype = self.net.get_decoder(), batch, dtype
         config = self.net.config.get_text_config()
         self.cut = parse_split(split, config.num_hidden_layers)
@@ -61,18 +64,35 @@ class Model:
 
     @torch.inference_mode()
     def _head(self, inputs: list[dict[str, Any]]) -> list[Sample]:
+        arrays = {name: to_numpy(t) for name, t in self.features(self._prompt(inputs)).items()}
+        return [{name: a[row] for name, a in arrays.items()} for row in range(len(inputs))]
+
+    def _prompt(self, inputs: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """The decoder's keyword arguments that hold the prompts of a batch."""
+        return {"input_ids": _stack_ids(inputs).to(self.device)}
+
+    def _own(self, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The decoder's keyword arguments that hold tokens (batch, tokens) after the prompt."""
+        return {"input_ids": ids.to(self.device)}
+
+    def features(self, prompt: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A batch of prompts -> what crosses the split, with a batch axis in front."""
         cache = DynamicCache()  # keeps every position: a sliding-window layer's own cache would drop the early ones
         with self._layers_replaced(self._layers[: self.cut + 1], norm=nn.Identity()):
-            out = self.base(input_ids=_stack_ids(inputs), past_key_values=cache, use_cache=True).last_hidden_state
-        arrays = {"output": to_numpy(out)}
+            tensors = {"output": self.base(**prompt, past_key_values=cache, use_cache=True).last_hidden_state}
         for i in range(self.cut + 1):
-            arrays[f"layer{i}.key"] = to_numpy(cache.layers[i].keys)
-            arrays[f"layer{i}.value"] = to_numpy(cache.layers[i].values)
-        return [{name: a[row] for name, a in arrays.items()} for row in range(len(inputs))]
+            tensors[f"layer{i}.key"], tensors[f"layer{i}.value"] = cache.layers[i].keys, cache.layers[i].values
+        return tensors
+
+    def parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Modules that the head needs, and those that the tail needs for the prompt; both overlap where weights are
+        tied. To go on after the prompt the receiver holds the whole decoder."""
+        head = [self.net.get_input_embeddings(), *self._layers[: self.cut + 1]]
+        return head, [*self._layers[self.cut + 1 :], self.base.norm, self.net.get_output_embeddings()]
 
     @torch.inference_mode()
     def _tail(self, pairs: list[tuple[Sample, dict[str, Any]]]) -> list[Any]:
-        hidden, cache = self.prefill(_stack_features([f for f, _ in pairs]))
+        hidden, cache = self.prefill(_stack_features([f for f, _ in pairs], self.device))
         return self._answer(hidden, cache, [s for _, s in pairs])
 
     def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
@@ -102,7 +122,7 @@ class Model:
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
         cache = DynamicCache(config=self.net.config)
-        out = self.base(input_ids=_stack_ids([i for i, _ in pairs]), past_key_values=cache, use_cache=True)
+        out = self.base(**self._prompt([i for i, _ in pairs]), past_key_values=cache, use_cache=True)
         return self._answer(out.last_hidden_state, cache, [s for _, s in pairs])
 
     def _answer(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
@@ -117,7 +137,7 @@ class Model:
     def _choose(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
         options = [[list(map(int, o)) for o in s["options"]] for s in side]
         count, width = len(options[0]), max(len(o) for row in options for o in row)
-        ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row])
+        ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row]).to(self.device)
         first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
         self._repeat(cache, count)
         later = self._go_on(ids, cache)[:, : width - 1]
@@ -129,7 +149,7 @@ class Model:
 
     def _go_on(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         """Token ids (batch, tokens) after what the cache holds -> last hidden states (batch, tokens, width)."""
-        return self.base(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+        return self.base(**self._own(ids), past_key_values=cache, use_cache=True).last_hidden_state
 
     def _repeat(self, cache: DynamicCache, count: int) -> None:
         """Every row of the cache `count` times."""
@@ -148,6 +168,15 @@ class Model:
             yield
         finally:
             self.base.layers, self.base.norm = self._layers, kept_norm
+
+
+def load_net(weights: Path, dtype: str, device: str, device_map: Any = None) -> nn.Module:
+    """The causal language model of a folder's config.json. ConfigError if `transformers` has none of its kind."""
+    config = AutoConfig.from_pretrained(weights, local_files_only=True)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ConfigError(f"{weights}/config.json: model_type {config.model_type!r} is no causal language model")
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    return placing.load(kind, weights, dtype, device, device_map, attn_implementation="sdpa")
 
 
 class _Received(nn.Module):
@@ -197,5 +226,6 @@ def _stack_ids(inputs: list[dict[str, Any]]) -> torch.Tensor:
     return torch.tensor(np.stack([np.asarray(i["ids"], np.int64) for i in inputs]))
 
 
-def _stack_features(features: list[Sample]) -> dict[str, torch.Tensor]:
-    return {name: to_torch(np.stack([f[name] for f in features])) for name in features[0]}
+def _stack_features(features: list[Sample], device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    """A batch's features on the device, one transfer per tensor."""
+    return {name: to_torch(np.stack([f[name] for f in features]), device) for name in features[0]}

@@ -118,7 +118,7 @@ class Model(causal_lm.Model):
         """Batched features -> last hidden states of the final prompt token and of what is written after it, with
         gradients; the library's own steps would overwrite the states that these need. One sample at a time."""
         with torch.no_grad():
-            written = torch.tensor([self._written(received, s) for s in side])
+            written = torch.tensor([self._written(received, s) for s in side]).to(self.device)
         hidden, cache = self.prefill(received)
         states = [(layer.conv_states[0], layer.recurrent_states[0]) for layer in cache.layers]
         found = [hidden[:, -1]]

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from lamofc import inputs, models, tasks
-from lamofc.errors import BitstreamError
+from lamofc.errors import BitstreamError, ConfigError
 from lamofc.inputs import stream
 from lamofc.jsonio import read_json, write_json
 from lamofc.stages import extract
@@ -29,14 +29,16 @@ def encode(
     """
     task, names, clocks = tasks.build(row["task"], dataset, weights), [f"{p:g}" for p in ladder], []
     with whole_directory(out) as folder, threadpool_limits(1):
-        ids = [e.id for e in task.examples("test", row["n"])]
+        words = {e.id: _words(e.inputs) for e in task.examples("test", row["n"])}
+        beside = _common(words, dataset)
         for name, point in zip(names, tqdm(ladder, desc="encode inputs", mininterval=5), strict=True):
             codec = inputs.at_point(entry, point)
             clocks.append(_Clock(inputs.build(codec).encode))
             packets = (clocks[-1](e.inputs) for e in task.examples("test", row["n"]))
             stream.write(folder / (name + stream.SUFFIX), codec, packets)
         seconds = {n: c.seconds for n, c in zip(names, clocks, strict=True)}
-        write_json(folder / "encode.json", {"points": names, "seconds": seconds, "ids": ids, "suffix": stream.SUFFIX})
+        facts = {"points": names, "seconds": seconds, "ids": list(words), "suffix": stream.SUFFIX, "beside": beside}
+        write_json(folder / "encode.json", facts)
 
 
 def decode(
@@ -64,11 +66,27 @@ def decode(
                 iter(packets),
             )
             while block := [_decoded(decoder, p, path) for p in itertools.islice(received, extract.BLOCK)]:
-                for sample in model.head(block):
+                for sample in model.head([written["beside"] | sent for sent in block]):
                     writer.add(next(ids), sample)
             writer.close()
             seconds[name] = decoder.seconds
         write_json(folder / "decode.json", {"points": written["points"], "seconds": seconds})
+
+
+def _words(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """What is no signal: the instruction beside a sound."""
+    return {name: value for name, value in inputs.items() if isinstance(value, str)}
+
+
+def _common(words: Mapping[str, dict[str, str]], dataset: Path) -> dict[str, str]:
+    """The instruction, equal for all samples: the far side has it and it costs no bits."""
+    beside = next(iter(words.values()), {})
+    for name, own in words.items():
+        if own != beside:
+            raise ConfigError(
+                f"{dataset}: sample {name} has text of its own beside its sound, which no input codec sends"
+            )
+    return beside
 
 
 def _decoded(decoder: Callable[[bytes], dict[str, Any]], data: bytes, path: Path) -> dict[str, Any]:

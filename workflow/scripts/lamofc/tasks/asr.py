@@ -23,7 +23,8 @@ class Task:
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         for item in items.of_part(self.dataset, part, limit):
-            yield Example(item["id"], {"audio": items.audio(self.dataset / item["audio"])}, {}, item["text"])
+            sound = items.audio(self.dataset / item["audio"])
+            yield Example(item["id"], {"audio": sound, "text": item.get("question", "")}, {}, item["text"])
 
     def outcome(self, output: str, truth: str) -> dict[str, float]:
         reference = normalise(truth)

@@ -44,6 +44,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, pairs: list[str]) -> None:
                 filled = colour if codec == base else "white"
                 axes.plot(own.bpfp, own.damage, line, marker=marker, color=colour, mfc=filled, ms=3)
     axes.set_xscale("log")
+    plotting.bits_axis(axes.xaxis)
     axes.set_yscale("log")
     floor = max(1e-5, float(rows.damage.min()))
     axes.set_ylim(floor / 2, max(floor * 10, 2 * float(np.max(rows.damage))))

@@ -1,0 +1,43 @@
+"""Entropy-constrained codebooks of short vectors (Chou, Lookabaugh & Gray 1989), many small ones at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+ITERATIONS = 8
+_PRICE = 2 * np.log(2)  # how fast distortion falls with rate, per dimension, at high rate
+
+
+def fit(vectors: np.ndarray, size: int, pressure: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(groups, n, d) float32 -> books (groups, size, d) float32, counts (groups, size) int64, at least 1.
+
+    pressure: 0 is plain k-means; 1 weighs bits at the slope of the rate-distortion function at the reached distortion.
+    """
+    groups, count, width = vectors.shape
+    rng = np.random.default_rng(seed)
+    books = np.empty((groups, size, width), np.float32)
+    counts = np.empty((groups, size), np.int64)
+    for g in range(groups):
+        x = vectors[g]
+        chosen = rng.permutation(count)[:size] if count >= size else rng.integers(0, max(count, 1), size)
+        book = x[chosen] + 0.0 if count else np.zeros((size, width), np.float32)
+        prices = np.zeros(size)
+        used = np.ones(size, np.int64)
+        for k in range(ITERATIONS if count else 0):
+            found, distance = nearest(x, book, prices)
+            used = np.bincount(found, minlength=size)
+            sums = np.stack([np.bincount(found, x[:, j], size) for j in range(width)], 1)
+            book = np.where(used[:, None] > 0, sums / np.maximum(used, 1)[:, None], book).astype(np.float32)
+            if pressure and k >= 1:
+                slope = pressure * _PRICE * float(np.mean(distance)) / width
+                prices = slope * -np.log2(np.maximum(used, 0.5) / count)
+        books[g], counts[g] = book, np.maximum(used, 1)
+    return books, counts
+
+
+def nearest(x: np.ndarray, book: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d), (size, d), (size,) -> index of the cheapest entry, |x - c|^2 + price; and |x - c|^2. (n,) each."""
+    products = (book.astype(np.float64) ** 2).sum(1) - 2 * (x.astype(np.float64) @ book.T.astype(np.float64))
+    found = np.argmin(products + prices, 1)
+    own = (x.astype(np.float64) ** 2).sum(1)
+    return found, np.maximum(products[np.arange(len(x)), found] + own, 0)

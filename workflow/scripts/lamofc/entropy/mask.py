@@ -18,9 +18,10 @@ def put(encoder: Encoder, chosen: np.ndarray) -> None:
     """chosen (rows, n) bool. A row costs its entropy and about 3 bits for its density, unless all share one."""
     ones, count = chosen.sum(1), chosen.shape[1]
     levels = _levels(ones, count)
-    shared = np.full_like(levels, _levels(ones.sum(keepdims=True), chosen.size)[0])
-    if _bits(ones, count, shared) < _bits(ones, count, levels) + _ROW_BITS * len(levels):
-        levels = shared
+    if len(levels) > 1:
+        shared = np.full_like(levels, _levels(ones.sum(keepdims=True), chosen.size)[0])
+        if _bits(ones, count, shared) < _bits(ones, count, levels) + _ROW_BITS * len(levels):
+            levels = shared
     scales.put(encoder, levels)
     order, runs = _runs(levels)
     ordered = chosen[order]

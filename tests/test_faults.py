@@ -132,3 +132,18 @@ def test_litter_of_dead_processes_goes_and_that_of_living_ones_stays(tmp_path):
     gone.write_text("half"), stays.write_text("half")
     write_text(tmp_path / "a.json", "whole")
     assert not gone.exists() and stays.exists() and (tmp_path / "a.json").read_text() == "whole"
+
+
+def test_half_removed_folders_are_not_taken_for_whole(peace, tmp_path):
+    """As when Snakemake is killed while it removes decoded features, or an output it wants to make anew."""
+    place = project.make(tmp_path / "p", ARMS)
+    code, said = project.run(place, "--notemp", wanted=WANTED)
+    assert code == 0, said
+    results = place / "results/toy"
+    (results / "decoded/toy-a.toy.one/identity/decode.json").unlink()
+    (results / "bitstreams/toy-a.toy.one/pca/0.8.lmfc").unlink()
+    code, said = project.run(place, wanted=WANTED)
+    assert code == 0, said
+    assert "rule encode:" in said and "arm=pca" in said and "arm=identity" not in said, said
+    assert kill_runs.differences(project.contents(place), peace) == []
+    assert not (results / "decoded/toy-a.toy.one/identity").exists()

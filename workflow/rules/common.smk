@@ -20,7 +20,10 @@ except LamofcError as error:
 RESULTS = config["results"].rstrip("/")
 
 if workflow.is_main_process:
-    lock.clear_stale(Path(".snakemake"))
+    try:
+        lock.recover(Path(".snakemake"), Path(RESULTS))
+    except LamofcError as error:
+        raise WorkflowError(str(error)) from None
 
 LOGS = f"{RESULTS}/logs"
 GPU = int(config["device"] != "cpu")  # what a job that runs a model asks for; profiles say how many there are

@@ -8,23 +8,32 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 from typing import IO
 
+from lamofc import whole
 from lamofc.errors import FIXES, RunError
 
 _HELD: list[IO[bytes]] = []  # open for as long as this process lives
 
 
-def clear_stale(state: Path) -> None:
-    """Remove Snakemake's own lock files when no run that could have written them is alive.
+def recover(state: Path, results: Path) -> None:
+    """Before a run is planned: remove what killed ones left, if none is alive that it could belong to.
 
-    Snakemake leaves them behind when it is killed, and then refuses every later run. Each run keeps a shared flock
-    on `state`/lamofc.lock for its life; whoever gets an exclusive one is alone and may clear.
+    Snakemake leaves its lock files in `state` behind when it is killed, and then refuses every later run. Each run
+    keeps a shared flock on `state`/lamofc.lock for its life; whoever gets an exclusive one is alone and may clear.
+    Likewise for half-removed folders in `results`, which a run keeps by `hold`.
     """
+    _clear_stale(state)
+    if results.is_dir():
+        with contextlib.suppress(OSError, RunError), _open(results / ".lock") as file:  # `hold` will say what is wrong
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            whole.sweep(results)
+
+
+def _clear_stale(state: Path) -> None:
     file = _open(state / "lamofc.lock")
-    if file is None:
-        return
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(state / "locks", ignore_errors=True)
@@ -36,10 +45,8 @@ def clear_stale(state: Path) -> None:
 def hold(results: Path) -> None:
     """Keep `results` for this process until it ends, however it ends; RunError when another run has it."""
     file = _open(results / ".lock")
-    if file is None:
-        return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(file)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             return  # a file system without locks: Snakemake's own lock is what is left
@@ -51,6 +58,19 @@ def hold(results: Path) -> None:
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     _HELD.append(file)
+
+
+def _take(file: IO[bytes], tries: int = 20) -> None:
+    """An exclusive flock, within two seconds: `recover` of another call has it for a moment."""
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            tries -= 1
+            if tries == 0 or error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        time.sleep(0.1)
 
 
 def alone(file: IO[bytes]) -> bool:
@@ -68,8 +88,8 @@ def alone(file: IO[bytes]) -> bool:
     return True
 
 
-def _open(path: Path) -> IO[bytes] | None:
-    """The lock file, made if need be; None where there is no folder to make it in."""
+def _open(path: Path) -> IO[bytes]:
+    """The lock file, made if need be; RunError where the disk is full or read-only."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "a+b", buffering=0)

@@ -9,6 +9,7 @@ import numpy as np
 from lamofc.interfaces import Task
 
 RESAMPLES = 2000
+BLOCK = 1 << 17  # indices that `interval` holds at a time
 Z95 = 1.959963984540054
 
 
@@ -31,9 +32,13 @@ def interval(task: Task, outcomes: Mapping[str, np.ndarray]) -> tuple[float, flo
         low, high = wilson(float(outcomes["correct"].sum()), n)
         ends = task.score({"correct": np.array([low])}), task.score({"correct": np.array([high])})
         return float(ends[0]), float(ends[1])
-    chosen = resample(n)
-    scores = task.score({k: v[chosen] for k, v in outcomes.items()})
-    low, high = np.quantile(scores, [0.025, 0.975])
+    rng, rows = np.random.default_rng(0), max(1, BLOCK // n)  # the rows of `resample`, a block of them at a time
+    scores = [
+        task.score({k: v[chosen] for k, v in outcomes.items()})
+        for start in range(0, RESAMPLES, rows)
+        for chosen in [rng.integers(0, n, (min(rows, RESAMPLES - start), n))]
+    ]
+    low, high = np.quantile(np.concatenate(scores), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -24,7 +24,7 @@ from lamofc.jsonio import dumps
 
 CHUNK_BYTES = 1 << 18
 CHUNKS_PER_SHARD = 64
-BLOCK_BYTES = 1 << 26  # how much the reader holds at a time
+BLOCK_BYTES = 1 << 24  # how much the reader takes at a time; it holds twice that between two blocks
 LENGTHS = "lengths"  # the array beside the tensors
 
 
@@ -159,6 +159,7 @@ class FeatureReader:
                     s.name: _natural(rows[self._offsets[i, j] - base : self._offsets[i + 1, j] - base], s)
                     for j, (s, (rows, base)) in enumerate(zip(self.specs, block, strict=True))
                 }
+            del block
 
     def _read_rows(self, j: int, first: int, last: int) -> tuple[np.ndarray, int]:
         spec, base = self.specs[j], self._offsets[first, j]

@@ -29,6 +29,36 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def note(path: Path, folder: Path) -> None:
+    """Write beside `path` how many files `folder`, about to get that name, holds.
+
+    Snakemake removes folders file by file: decoded features when they are used up, outputs that it will make anew. What
+    is left of one when it is killed meanwhile has a new time, and would pass for an output.
+    """
+    _noted(path).write_text(f"{_files(folder)}\n")
+
+
+def sweep(results: Path) -> None:
+    """Remove what is left of folders that were being removed, and notes without a folder. No run may be alive there."""
+    for kind in ("features", "bitstreams", "decoded"):
+        for noted in (results / kind).rglob(".*.whole"):
+            path = noted.with_name(noted.name[1:].removesuffix(".whole"))
+            text = noted.read_text().strip()
+            if path.is_dir() and text.isdecimal() and _files(path) < int(text):
+                shutil.rmtree(path)
+            if not path.is_dir():
+                noted.unlink()
+
+
+def _noted(path: Path) -> Path:
+    return path.with_name(f".{path.name}.whole")
+
+
+def _files(folder: Path) -> int:
+    """Files at any depth, but Snakemake's own marks."""
+    return sum(p.is_file() and not p.name.startswith(".snakemake") for p in folder.rglob("*"))
+
+
 def _alive(pid: str) -> bool:
     """Whether a process has that number; it may be another machine's, then this errs on either side harmlessly:
     Snakemake gives one output to one job at a time."""

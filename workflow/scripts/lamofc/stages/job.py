@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lamofc import lock
+from lamofc import lock, whole
 from lamofc.errors import FIXES, LamofcError, described
 
 
@@ -69,5 +69,6 @@ def whole_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    whole.note(path, partial)
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)

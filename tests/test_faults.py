@@ -20,6 +20,7 @@ import project
 
 ARMS = ("identity", "pca")
 WANTED = ("scores.tsv", "bits.tsv")
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", kill_runs.KINDS)
+@pytest.mark.parametrize("kind", ["workflow", "job", *(pytest.param(k, marks=SLOW) for k in ("session", "worker"))])
 def test_a_killed_run_ends_like_one_in_peace(peace, tmp_path, kind):
     place, rng = project.make(tmp_path / "p", ARMS), np.random.default_rng(len(kind))
     process = project.start(place, log=place / "said.txt", wanted=WANTED)
@@ -147,3 +148,31 @@ def test_half_removed_folders_are_not_taken_for_whole(peace, tmp_path):
     assert "rule encode:" in said and "arm=pca" in said and "arm=identity" not in said, said
     assert kill_runs.differences(project.contents(place), peace) == []
     assert not (results / "decoded/toy-a.toy.one/identity").exists()
+
+
+def test_sweeping_takes_what_lacks_files_and_nothing_else(tmp_path):
+    from lamofc import lock
+    from lamofc.stages.job import whole_directory
+
+    places = [tmp_path / "r/decoded/c" / name for name in ("whole", "halved", "gone", "unnoted")]
+    for place in places:
+        with whole_directory(place) as folder:
+            (folder / "a").write_text("1"), (folder / "b").write_text("2")
+    (tmp_path / "r/decoded/c/.unnoted.whole").unlink()
+    (places[0] / ".snakemake_timestamp").touch()
+    for place in places[1:]:
+        (place / "a").unlink()
+    places[2].joinpath("b").unlink(), places[2].rmdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time; from pathlib import Path; from lamofc import lock\n"
+         "lock.hold(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)", str(tmp_path / "r")],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    holder.stdout.readline()
+    lock.recover(tmp_path / "state", tmp_path / "r")
+    assert [p.is_dir() for p in places] == [True, True, False, True]  # a run is alive there: hands off
+    holder.kill()
+    holder.wait()
+    lock.recover(tmp_path / "state", tmp_path / "r")
+    assert [p.is_dir() for p in places] == [True, False, False, True]
+    assert sorted(p.name for p in (tmp_path / "r/decoded/c").glob(".*")) == [".whole.whole"]

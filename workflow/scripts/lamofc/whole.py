@@ -39,13 +39,20 @@ def note(path: Path, folder: Path) -> None:
 
 
 def sweep(results: Path) -> None:
-    """Remove what is left of folders that were being removed, and notes without a folder. No run may be alive there."""
+    """Remove what is left of folders that were being removed, and notes without a folder. No run may be alive there.
+
+    Decoded features were being removed because nobody needs them any more. Others were to be made anew: an empty
+    folder older than everything stays, since Snakemake does not miss an intermediate output that is not there.
+    """
     for kind in ("features", "bitstreams", "decoded"):
         for noted in (results / kind).rglob(".*.whole"):
             path = noted.with_name(noted.name[1:].removesuffix(".whole"))
             text = noted.read_text().strip()
             if path.is_dir() and text.isdecimal() and _files(path) < int(text):
                 shutil.rmtree(path)
+                if kind != "decoded":
+                    path.mkdir()
+                    os.utime(path, (1, 1))
             if not path.is_dir():
                 noted.unlink()
 

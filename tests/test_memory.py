@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_ten_times_the_samples_take_the_same_memory():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import memory

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lamofc.convert import convert
 from lamofc.datasets import build, tables
 from lamofc.datasets.gsm8k import final
 from lamofc.datasets.hub_choice import plain
@@ -241,3 +242,19 @@ def test_tables_of_other_formats_and_broken_ones(tmp_path):
         list(tables.rows({"p": tmp_path}, "w.parquet"))
     with pytest.raises(FetchError, match="no file"):
         list(tables.rows({"p": tmp_path}, "u.parquet"))
+
+
+def test_a_model_of_the_hub_is_linked_whole_or_not_at_all(tmp_path):
+    source = tmp_path / "hub"
+    (source / "sub").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "sub/more.json", "fetched.json"):
+        (source / name).write_text(name)
+    out = convert("hub_folder", {"m": source}, tmp_path / "model")
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == [
+        "config.json", "model.safetensors", "sub/more.json",
+    ]  # fmt: skip
+    assert all(p.is_symlink() and p.read_text() == p.relative_to(out).as_posix() for p in out.rglob("*.*"))
+    (source / "model.safetensors").unlink()
+    with pytest.raises(FetchError, match=r"no \.safetensors"):
+        convert("hub_folder", {"m": source}, tmp_path / "other")
+    assert not (tmp_path / "other").exists()

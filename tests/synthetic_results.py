@@ -19,6 +19,7 @@ CURVES = [
     ("CVU", "composites-seg", "dinov2-s", "blocks2-5-8-11", "segmentation", 78.0, None),
     ("CLU", "continuation", "smollm2-135m", "layer4", "choice", 61.0, 25.0),
     ("CAU", "speech-noisy", "whisper-tiny-en", "encoder", "asr", 21.0, None),
+    ("CVU", "rooms-depth", "dinov2-s", "blocks2-5-8-11", "depth", 80.0, 1.6),
 ]
 CODECS = {
     "identity": ("reference", 0), "cast": ("reference", 4), "lossless-zstd": ("reference", 0),
@@ -39,6 +40,9 @@ def outcomes(task: str, reference: np.ndarray, harm: np.ndarray, rng: np.random.
     if task == "asr":
         words = np.full(n, 12.0)
         return {"edits": np.minimum(30.0, np.round(reference * words + harm * rng.uniform(4, 14, n))), "words": words}
+    if task == "depth":
+        worse = np.maximum(reference, 0.1) * (1 + 3 * harm * rng.uniform(0.6, 1, n))
+        return {"rmse": worse, "abs_rel": worse / 4, "delta": np.clip(1 - worse / 3, 0, 1)}
     if task == "segmentation":
         return {"iou": np.clip(reference * (1 - harm * rng.uniform(0.6, 1, n)), 0, 1)}
     return {"correct": np.where(harm > rng.uniform(0.2, 1, n), rng.random(n) < 0.15, reference).astype(float)}

@@ -137,10 +137,10 @@ def test_slurm_makes_what_a_local_run_makes(local, slurm, tmp_path):
     assert same_scores(project.contents(folder), local)
 
 
-NEEDED = [f"models/{m}" for m in ("dinov2-s", "smollm2-135m")] + ["data/stamps-classification", "data/capitals-choice"]
+NEEDED = [f"models/{m}" for m in ("dinov2-s", "smollm2-135m")] + ["data/stamps-photos", "data/capitals-choice"]
 REAL = {
     "results": "results/toy",
-    "curves": ["stamps-cls.dinov2-s.block8", "capitals.smollm2-135m.layer4"],
+    "curves": ["photos.dinov2-s.block11", "capitals.smollm2-135m.layer4"],
     "arms": ["cast", "uq-ec", "dtufc-hyperprior-nearest"],
     "limit": {"test": 6, "calibration": 6},
 }

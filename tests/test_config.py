@@ -81,3 +81,8 @@ def test_transfer_rows_need_a_fitted_row_of_the_same_codec(change, tmp_path):
     (tmp_path / "codecs.yaml").write_text(yaml.safe_dump(arms))
     with pytest.raises(ConfigError, match="mine: transfer"):
         _ = Plan(DEFAULT | {"codecs": str(tmp_path / "codecs.yaml")}, ROOT).all_arms
+
+
+def test_a_readout_of_the_readouts_file_takes_its_kind_and_keeps_its_name():
+    row = Plan(DEFAULT, ROOT).all_curves["clutter.dinov2-s.block2"]
+    assert row["readout"] == "probe" and row["fitted"] == "photos-probe"

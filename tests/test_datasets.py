@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import unicodedata
 import wave
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from language_packages import SMALL, names, wordnet
 from PIL import Image
 
-from lamofc.datasets import BUILDERS, asterisk_speech, build, stamps_classification, stamps_composites
+from lamofc.datasets import BUILDERS, asterisk_speech, build, drawings, labelled, stamps_clutter, stamps_composites
 from lamofc.datasets.asterisk_speech import Prompt, is_speech, join
 from lamofc.datasets.continuation_choice import passages
 from lamofc.datasets.prose import is_plain, paragraphs
@@ -48,7 +49,8 @@ WORDS += ["ibis", "jay", "koala", "lynx", "mole", "newt", "owl", "pug"]
 @pytest.fixture
 def stamps(tmp_path) -> Path:
     rng = np.random.default_rng(0)
-    for folder in {*stamps_classification.FOLDERS.values(), *stamps_composites.FOLDERS}:
+    drawn = {f"{folder}/cartoon" for folder in labelled.FOLDERS.values()}
+    for folder in sorted({*labelled.FOLDERS.values(), *stamps_composites.FOLDERS, *stamps_clutter.CLUTTER} | drawn):
         for word in WORDS[:5]:
             place = tmp_path / "stamps" / STAMPS / folder
             place.mkdir(parents=True, exist_ok=True)
@@ -58,6 +60,19 @@ def stamps(tmp_path) -> Path:
                 Image.fromarray(pixels).save(place / f"{name}.png", compress_level=0)
     for name in ("Dark", "Light"):
         Image.fromarray(np.full((150, 160, 3), 40 if name == "Dark" else 200, np.uint8)).save(tmp_path / f"{name}.jpg")
+    for name in ("Big", "Big2"):
+        noise = rng.integers(0, 256, (90, 90, 3), np.uint8)
+        Image.fromarray(noise).resize((720, 720)).save(tmp_path / f"{name}.jpg")
+    return tmp_path
+
+
+@pytest.fixture
+def emoji(tmp_path, monkeypatch) -> Path:
+    """A font whose every character is a black disc: the real one is ten megabytes."""
+    (tmp_path / drawings.FONT).write_bytes(b"font")
+    monkeypatch.setattr(drawings.ImageFont, "truetype", lambda path, size: None)
+    disc = Image.fromarray(np.dstack([np.zeros((9, 9, 3), np.uint8), np.full((9, 9), 255, np.uint8)]))
+    monkeypatch.setattr(drawings, "emoji", lambda character, font: disc)
     return tmp_path
 
 
@@ -98,23 +113,55 @@ def prompts(tmp_path) -> Path:
     return tmp_path
 
 
-def test_stamps_classification(stamps, tmp_path):
-    out = build("stamps_classification", {"s": stamps}, tmp_path / "out", {"size": 56, "per_class": 15}, 3)
-    found = items(out)
-    assert len({i["label"] for i in found}) == 12 and not any("mirror" in i["source"] for i in found)
-    first = Counter(i["label"] for i in of_part(out, "test")[:24])
-    assert set(first.values()) == {2}, "any prefix is balanced"
-    stems = {part: {(i["label"], Path(i["source"]).stem.rstrip("2").removesuffix("_red")) for i in of_part(out, part)}
-             for part in ("calibration", "test")}  # fmt: skip
-    assert not stems["calibration"] & stems["test"], "variants of one object on both sides"
-    with Image.open(out / found[0]["image"]) as image:
-        assert image.mode == "RGB" and image.size == (56, 56) and image.getpixel((2, 28)) == (255, 255, 255)
-    facts = json.loads((out / "dataset.json").read_text())
-    assert facts["chance"] == pytest.approx(1 / 12) and facts["counts"]["test"] == len(of_part(out, "test"))
-
-
+LABELLED = {"crop_side": [60, 120], "calibration_backgrounds": ["Dark"], "test_backgrounds": ["Light"]}
+ROOMS = {"calibration": 2, "test": 2, "calibration_textures": ["Big"], "test_textures": ["Big2"]}
 COMPOSITES = {"size": 56, "crop_side": [60, 120], "calibration": 10, "test": 12,
               "calibration_backgrounds": ["Dark"], "test_backgrounds": ["Light"]}  # fmt: skip
+
+
+def test_photos_and_clutter_share_their_objects_and_keep_the_parts_apart(stamps, tmp_path):
+    options = LABELLED | {"size": 56, "per_class": 10}
+    made = {b: build(b, {"s": stamps}, tmp_path / b, options, 3) for b in ("stamps_photos", "stamps_clutter")}
+    for part in ("calibration", "test"):
+        objects = [{i["source"] for i in of_part(out, part)} for out in made.values()]
+        assert objects[0] == objects[1] and objects[0], "a head fitted on photos must not have seen the clutter's"
+    for out in made.values():
+        assert len({i["label"] for i in items(out)}) == 10
+        assert not any({"mirror", "cartoon"} & {*Path(i["source"]).parts} for i in items(out))
+        assert set(Counter(i["label"] for i in of_part(out, "test")[:20]).values()) == {2}, "any prefix is balanced"
+        stems = [{(i["label"], Path(i["source"]).stem.rstrip("2").removesuffix("_red")) for i in of_part(out, part)}
+                 for part in ("calibration", "test")]  # fmt: skip
+        assert not stems[0] & stems[1], "variants of one object on both sides"
+        things = [{c for i in of_part(out, part) for c in i.get("clutter", [])} for part in ("calibration", "test")]
+        assert not things[0] & things[1]
+
+
+def test_drawings_are_drawn_and_lack_one_class(stamps, emoji, tmp_path):
+    out = build("drawings", {"s": stamps}, tmp_path / "out", {"size": 28, "per_class": 12}, 3)
+    found = items(out)
+    assert {i["label"] for i in found} == {k for k, c in enumerate(labelled.CLASSES) if c != "coin"}
+    assert all("cartoon" in i["source"] or "/" not in i["source"] for i in found)
+    assert any("cartoon" in i["source"] for i in found) and any("/" not in i["source"] for i in found)
+
+
+def test_every_emoji_is_in_one_class_and_has_a_name():
+    characters = "".join(drawings.EMOJI.values())
+    assert len(set(characters)) == len(characters) and all(unicodedata.name(c) for c in characters)
+
+
+def test_image_folder_is_a_set_by_its_options_alone(tmp_path):
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for k in range(4):
+            pixels = np.full((20, 30, 3), 100 * number + k, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{k}.png")
+    out = build("image_folder", {}, tmp_path / "out", {"folder": str(tmp_path / "images"), "size": 8}, 1)
+    assert [i["label"] for i in of_part(out, "test")] == [0, 1, 0, 1]
+    assert not {i["source"] for i in of_part(out, "calibration")} & {i["source"] for i in of_part(out, "test")}
+    for item in items(out):
+        assert np.all(np.asarray(Image.open(out / item["image"])) // 100 == item["label"])
+    with pytest.raises(ConfigError, match="is no folder"):
+        build("image_folder", {}, tmp_path / "none", {"folder": str(tmp_path / "nowhere")})
 
 
 def test_stamps_composites(stamps, tmp_path):
@@ -128,6 +175,9 @@ def test_stamps_composites(stamps, tmp_path):
         assert image.shape == (56, 56, 3) and mask.shape == (56, 56)
         assert 0.05 < (mask > 127).mean() < 0.6
         assert np.abs(image[mask == 0].astype(int) - ground).max() <= 2, "outside the mask only background"
+    assert json.loads((out / "dataset.json").read_text())["chance"] == pytest.approx(
+        np.mean([(np.asarray(Image.open(out / i["mask"])) > 127).mean() for i in parts["test"]])
+    )
 
 
 def test_capitals_choice(quiz, tmp_path):
@@ -174,11 +224,15 @@ def test_asterisk_speech(prompts, tmp_path, degrade):
 
 
 def test_every_builder_gives_the_same_bytes_again_and_other_bytes_for_another_seed(
-    stamps, quiz, book, prompts, tmp_path
+    stamps, emoji, quiz, book, prompts, tmp_path
 ):
     pytest.importorskip("av")
     small = {
-        "stamps_classification": {"size": 28, "per_class": 4},
+        "stamps_photos": LABELLED | {"size": 28, "per_class": 4},
+        "stamps_clutter": LABELLED | {"size": 28, "per_class": 4},
+        "drawings": {"size": 28, "per_class": 4},
+        "rendered_rooms": ROOMS | {"size": 14},
+        "image_folder": {"folder": str(tmp_path / "stamps" / STAMPS / "plants"), "size": 14, "per_class": 6},
         "stamps_composites": COMPOSITES,
         "capitals_choice": {"calibration": 8, "train": 8, "lists": ["asia", "state"], "examples": 2},
         "continuation_choice": {
@@ -323,7 +377,7 @@ def test_built_data_sets_are_whole_and_disjoint(name):
         pytest.skip(f"{folder} is not there: build it first")
     found = items(folder)
     assert len({i["id"] for i in found}) == len(found)
-    assert all((folder / i[key]).is_file() for i in found for key in ("image", "mask", "audio") if key in i)
+    assert all((folder / i[key]).is_file() for i in found for key in ("image", "mask", "audio", "depth") if key in i)
     for key in ("source", "background", "place", "page", "text"):
         sides = [{i[key] for i in of_part(folder, part) if key in i} for part in ("calibration", "test")]
         assert not sides[0] & sides[1], key

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CURVES = ["stamps-cls.dinov2-s.block8", "capitals.smollm2-135m.layer4", "speech-clean.whisper-tiny-en.encoder"]
+CURVES = ["photos.dinov2-s.block11", "capitals.smollm2-135m.layer4", "speech-clean.whisper-tiny-en.encoder"]
 TINY = {
     "results": "results/tiny",
     "curves": CURVES,
@@ -22,7 +22,7 @@ TINY = {
 }
 NEEDED = [
     *(ROOT / "resources/models" / m for m in ("dinov2-s", "smollm2-135m", "whisper-tiny-en")),
-    *(ROOT / "resources/data" / d for d in ("stamps-classification", "capitals-choice", "speech-clean")),
+    *(ROOT / "resources/data" / d for d in ("stamps-photos", "capitals-choice", "speech-clean")),
 ]
 pytestmark = [
     pytest.mark.resources,
@@ -171,7 +171,7 @@ def test_unknown_model_is_named(project):
 
 
 def test_lost_chunk_stops_the_job_and_leaves_nothing(run, project):
-    store = project / "results/tiny/features" / CURVES[0] / "test.zarr/block8/c"
+    store = project / "results/tiny/features" / CURVES[0] / "test.zarr/block11/c"
     chunk = next(p for p in store.rglob("*") if p.is_file())
     kept = chunk.read_bytes()
     chunk.unlink()

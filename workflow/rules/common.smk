@@ -27,7 +27,6 @@ if workflow.is_main_process:
 
 LOGS = f"{RESULTS}/logs"
 GPU = int(config["device"] != "cpu")  # what a job that runs a model asks for; profiles say how many there are
-READOUTS = ("probe", "linear-mask")  # those that a rule fits; the others come with the model
 
 # Codecs that run a network need the torch environment; the others must pass without torch.
 LEARNED = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")}
@@ -48,6 +47,7 @@ wildcard_constraints:
     dataset="[a-z0-9][a-z0-9.-]*",
     network="[a-z0-9][a-z0-9.-]*",
     training="[a-z0-9][a-z0-9.-]*",
+    readout="[a-z0-9][a-z0-9.-]*",
 
 
 def row(wildcards):
@@ -101,8 +101,23 @@ def dataset_folder(wildcards):
 
 def readout_file(wildcards):
     """The fitted readout of a curve, where it has one."""
-    fitted = row(wildcards).get("readout") in READOUTS
-    return [f"{RESULTS}/readouts/{wildcards.curve}.safetensors"] if fitted else []
+    fitted = row(wildcards).get("fitted")
+    return [f"{RESULTS}/readouts/{fitted}.safetensors"] if fitted else []
+
+
+def readout_row(wildcards):
+    return plan.readouts[wildcards.readout]
+
+
+def readout_modules(wildcards):
+    entry = readout_row(wildcards)
+    return [f"lamofc.models.{plan.models[entry['model']]['family']}", f"lamofc.tasks.{entry['task']}"]
+
+
+def shipped_readout(wildcards):
+    """Weights that ship with the project: those whose sha256 is pinned."""
+    pinned = "sha256" in readout_row(wildcards)
+    return [f"networks/{wildcards.readout}.safetensors"] if pinned else []
 
 
 def codec_modules(entry):

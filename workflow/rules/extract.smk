@@ -1,23 +1,24 @@
 # Heads over data sets: features into chunked Zarr stores, and the readouts that tails end in.
 rule fit_readout:
     input:
-        model=model_folder,
-        dataset=dataset_folder,
-        sources=model_sources("fit_readout"),
+        model=lambda w: f"resources/models/{readout_row(w)['model']}",
+        dataset=lambda w: f"resources/data/{readout_row(w)['dataset']}",
+        shipped=shipped_readout,
+        sources=lambda w: sources("lamofc.stages.fit_readout", *readout_modules(w)),
     output:
-        f"{RESULTS}/readouts/{{curve}}.safetensors",
+        f"{RESULTS}/readouts/{{readout}}.safetensors",
     log:
-        f"{LOGS}/fit_readout/{{curve}}.log",
+        f"{LOGS}/fit_readout/{{readout}}.log",
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=memory(1500, 2),
+        mem_mb=memory(3000),
         runtime=hours(1),
         gpu=GPU,
     params:
-        worker=model_worker,
-        row=row,
-        model_row=model_row,
+        worker=lambda w: ("torch", readout_modules(w)),
+        row=readout_row,
+        model_row=lambda w: plan.models[readout_row(w)["model"]],
     script:
         "../scripts/fit_readout.py"
 

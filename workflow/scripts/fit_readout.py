@@ -8,6 +8,7 @@ with logged(snakemake.log[0]):
     call(
         params.worker,
         "lamofc.stages.fit_readout:fit_readout",
+        name=snakemake.wildcards.readout,
         row=params.row,
         model_row=params.model_row,
         weights=Path(files.model),

@@ -50,6 +50,11 @@ class Plan:
         return self._table("trainings")
 
     @cached_property
+    def readouts(self) -> dict[str, Any]:
+        """Every row of the readouts file; those that no curve names may be of another configuration's models."""
+        return self._table("readouts")
+
+    @cached_property
     def all_arms(self) -> dict[str, Any]:
         """Every row of the codecs file."""
         arms = self._table("codecs")
@@ -83,14 +88,17 @@ class Plan:
 
     @cached_property
     def all_curves(self) -> dict[str, dict[str, Any]]:
-        """Every row of the scenarios file by curve name, with limits applied."""
+        """Every row of the scenarios file by curve name, with limits applied.
+
+        Where `readout` names a row of the readouts file, that row's kind takes its place and `fitted` keeps the name.
+        """
         path, schema = self.config["scenarios"], self._schema("scenarios")
         with open(self.root / path, newline="") as file:
             rows = [_typed(r) for r in csv.DictReader(file, delimiter="\t")]
         for row in rows:
             check(row, schema, f"{path}, row {row.get('curve')}")
-            self._check_references(row, path)
-        return {r["curve"]: self._limited(r) for r in rows}
+            self._check_references(row, f"{path}, row {row['curve']}")
+        return {r["curve"]: self._limited(self._resolved(r)) for r in rows}
 
     @cached_property
     def curves(self) -> dict[str, dict[str, Any]]:
@@ -151,14 +159,19 @@ class Plan:
                 "fallback, and one that is fitted"
             )
 
-    def _check_references(self, row: Mapping[str, Any], path: str) -> None:
+    def _resolved(self, row: dict[str, Any]) -> dict[str, Any]:
+        name = row.get("readout")
+        if name not in self.readouts:
+            return row
+        self._check_references(self.readouts[name], f"{self.config['readouts']}, row {name}")
+        return row | {"readout": self.readouts[name]["kind"], "fitted": name}
+
+    def _check_references(self, row: Mapping[str, Any], place: str) -> None:
         for key, table in (("model", self.models), ("dataset", self.datasets)):
             if key == "dataset" and self.models[row["model"]]["family"] == "hosted":
                 continue  # a folder of resources/features, which users fill
             if row[key] not in table:
-                raise ConfigError(
-                    f"{path}, row {row['curve']}: {key} {row[key]!r} is no row of {self.config[key + 's']}"
-                )
+                raise ConfigError(f"{place}: {key} {row[key]!r} is no row of {self.config[key + 's']}")
 
     def _table(self, name: str) -> dict[str, Any]:
         path = self.config[name]

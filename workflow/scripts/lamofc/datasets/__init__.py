@@ -21,9 +21,10 @@ from lamofc.errors import ConfigError
 from lamofc.fetch.staging import staged
 
 BUILDERS = (
-    "imagenet", "ade20k", "nyuv2", "coco_canny",
-    "stamps_classification", "stamps_composites", "capitals_choice", "continuation_choice", "kinds_choice",
-    "pronoun_choice", "word_problems", "typed_text", "asterisk_speech",
+    "imagenet", "ade20k", "nyuv2", "coco_canny", "image_folder",
+    "stamps_photos", "stamps_clutter", "drawings", "stamps_composites", "rendered_rooms",
+    "capitals_choice", "continuation_choice", "kinds_choice", "pronoun_choice", "word_problems", "typed_text",
+    "asterisk_speech",
     "hub_choice", "gsm8k", "librispeech", "voicebench",
 )  # fmt: skip
 

@@ -36,7 +36,7 @@ class DatasetFolder:
         self.items.append({"id": name, "part": part, **fields})
 
     def png(self, path: str, pixels: np.ndarray) -> str:
-        """Write uint8 (height, width) or (height, width, 3) as PNG; -> `path`, relative to the folder."""
+        """Write uint8 (height, width[, 3]) or uint16 (height, width) as PNG; -> `path`, relative to the folder."""
         self._place(path)
         Image.fromarray(pixels).save(self.folder / path, format="PNG", optimize=False)
         return path

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = "usr/share/tuxpaint/stamps"
+DRAWN = {"cartoon", "toys", "plastic"}  # folders of what is no photo of the thing itself
 _COLOURS = {"red", "green", "blue", "yellow", "pink", "orange", "white", "black", "brown", "golden"}
 _NOT_NAMES = _COLOURS | {
     "sign",

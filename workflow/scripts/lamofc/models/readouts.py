@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,78 +12,120 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lamofc.errors import ConfigError
+from lamofc.models.depth_head import DepthHead
 from lamofc.models.mask_decoder import MaskDecoder
+from lamofc.models.torch_arrays import to_torch
 
 
-def build(name: str, weights: Path, fitted: Path | None, maps: int, channels: int) -> nn.Module:
-    """The readout of that name. probe and linear-mask are fitted by rule, mask-decoder came with the model.
+def build(name: str, weights: Path, fitted: Path | None, maps: int, channels: int, prefix: int = 1) -> nn.Module:
+    """The readout of that name for `maps` token maps of a view, `prefix` tokens of each before the patches.
 
-    `fitted` None leaves the fitted ones without weights (they are being fitted).
+    mask-decoder came with the model, the others are fitted by rule; `fitted` None leaves them without weights.
     """
-    if name not in ("probe", "mask-decoder", "linear-mask"):
-        raise ConfigError(f"readout {name!r} is none of probe, mask-decoder, linear-mask")
+    if name not in KINDS:
+        raise ConfigError(f"readout {name!r} is none of {', '.join(KINDS)}")
     if name == "mask-decoder":
-        module: nn.Module = Decoder(Path(weights))
-    elif name == "probe":
-        module = Probe(2 * maps * channels)
-    else:
-        module = LinearMask(maps * channels)
-    if fitted is not None and name != "mask-decoder":
+        return Decoder(Path(weights), prefix).eval()
+    module = KINDS[name](maps * channels, prefix)
+    if fitted is not None:
         module.load(load_file(fitted))
     return module.eval()
 
 
-class Probe(nn.Module):
-    """Linear classifier on CLS and mean patch token of each map, l2-normed."""
+class Linear(nn.Module):
+    """A fitted linear map; `fit` in lamofc/stages/fit_readout.py reads `inputs` and `targets`."""
 
-    def __init__(self, width: int) -> None:
+    mirrored: ClassVar[bool] = False
+    binary: ClassVar[bool] = False
+
+    def __init__(self, width: int, prefix: int) -> None:
         super().__init__()
-        self.width, self.linear = width, None
+        self.prefix, self.linear = prefix, None
 
     def load(self, arrays: dict[str, torch.Tensor]) -> None:
-        self.linear = nn.Linear(self.width, len(arrays["bias"]))
+        rows, columns = arrays["weight"].shape
+        self.linear = nn.Linear(columns, rows)
         self.linear.load_state_dict({k: arrays[k] for k in ("weight", "bias")})
 
-    @staticmethod
-    def inputs(maps: list[torch.Tensor]) -> torch.Tensor:  # -> (batch, width)
-        parts = [p for m in maps for p in (m[:, 0], m[:, 1:].mean(1))]
+
+class Probe(Linear):
+    """Linear classifier on the class token and the channels' maxima over patches of each map, l2-normed.
+
+    The paper's head takes the mean over patches; the maximum finds objects that fill few of them.
+    """
+
+    def inputs(self, maps: list[torch.Tensor]) -> torch.Tensor:  # -> (batch, 2 * maps * channels)
+        parts = [p for m in maps for p in (m[:, 0], m[:, self.prefix :].amax(1))]
         return nn.functional.normalize(torch.cat(parts, 1), dim=1)
+
+    def targets(self, truths: list[int], patches: int) -> torch.Tensor:
+        return torch.tensor(truths)
 
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[dict[str, Any]]:
         logits = self.linear(self.inputs(maps))
         return [{"label": int(row.argmax()), "logits": row.cpu().numpy().astype(np.float32)} for row in logits]
 
 
-class Decoder(nn.Module):
-    """The model's own convolutional mask decoder on the last map."""
-
-    def __init__(self, weights: Path) -> None:
-        super().__init__()
-        self.decoder = MaskDecoder(**json.loads((weights / "decoder.json").read_text()))
-        self.decoder.load_state_dict(load_file(weights / "decoder.safetensors"))
-
-    def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
-        return [m > 0.5 for m in self.decoder(_to_grid(maps[-1]), size)[:, 0].cpu().numpy()]
-
-
-class LinearMask(nn.Module):
+class LinearMask(Linear):
     """One linear unit per patch over all maps, upsampled: the linear head of multi-level segmentation."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width, self.linear = width, None
+    binary: ClassVar[bool] = True
 
-    def load(self, arrays: dict[str, torch.Tensor]) -> None:
-        self.linear = nn.Linear(self.width, 1)
-        self.linear.load_state_dict({k: arrays[k] for k in ("weight", "bias")})
+    def inputs(self, maps: list[torch.Tensor]) -> torch.Tensor:  # -> (batch * patches, maps * channels)
+        return torch.cat([m[:, self.prefix :] for m in maps], -1).flatten(0, 1)
+
+    def targets(self, truths: list[np.ndarray], patches: int) -> torch.Tensor:
+        """Share of each patch that is object (batch * patches,)."""
+        masks = to_torch(np.stack(truths)).float()[:, None]
+        return nn.functional.adaptive_avg_pool2d(masks, int(patches**0.5)).flatten()
 
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
         logits = self.linear(torch.cat(maps, -1))  # (batch, tokens, 1)
-        full = nn.functional.interpolate(_to_grid(logits), size, mode="bilinear", align_corners=False)
+        full = nn.functional.interpolate(to_grid(logits, self.prefix), size, mode="bilinear", align_corners=False)
         return [m > 0 for m in full[:, 0].cpu().numpy()]
 
 
-def _to_grid(tokens: torch.Tensor) -> torch.Tensor:
-    """(batch, 1 + side * side, channels) -> (batch, channels, side, side), prefix token dropped."""
-    side = int((tokens.shape[1] - 1) ** 0.5)
-    return tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side)).contiguous()
+class Decoder(nn.Module):
+    """The model's own convolutional mask decoder on the last map."""
+
+    mirrored: ClassVar[bool] = False
+
+    def __init__(self, weights: Path, prefix: int) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.decoder = MaskDecoder(**json.loads((weights / "decoder.json").read_text()))
+        self.decoder.load_state_dict(load_file(weights / "decoder.safetensors"))
+        self.decoder.to(memory_format=torch.channels_last)
+
+    def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
+        return [m > 0.5 for m in self.decoder(to_grid(maps[-1], self.prefix), size)[:, 0].cpu().numpy()]
+
+
+class Depth(nn.Module):
+    """Depth in metres of every pixel: mean of what is read from the image and from its mirror image."""
+
+    mirrored: ClassVar[bool] = True
+
+    def __init__(self, width: int, prefix: int) -> None:
+        super().__init__()
+        self.prefix, self.head = prefix, DepthHead(width)
+
+    def load(self, arrays: dict[str, torch.Tensor]) -> None:
+        self.head.load_state_dict({k: v.float() for k, v in arrays.items()})
+
+    def inputs(self, maps: list[torch.Tensor]) -> torch.Tensor:  # one view -> (batch, width, rows, columns)
+        return to_grid(torch.cat(maps, -1), self.prefix)
+
+    def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
+        half = len(maps) // 2
+        plain, mirror = self.head(self.inputs(maps[:half]), size), self.head(self.inputs(maps[half:]), size)
+        return list(((plain + mirror.flip(2)) / 2).cpu().numpy())
+
+
+KINDS = {"probe": Probe, "linear-mask": LinearMask, "mask-decoder": Decoder, "depth": Depth}
+
+
+def to_grid(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
+    """(batch, prefix + side * side, channels) -> (batch, channels, side, side), prefix tokens dropped."""
+    side = int((tokens.shape[1] - prefix) ** 0.5)
+    return tokens[:, prefix:].transpose(1, 2).unflatten(2, (side, side)).contiguous()

@@ -1,58 +1,72 @@
-"""Linear readouts of vision tails, fitted on calibration samples: deterministic, no augmentation."""
+"""Readouts of vision tails, fitted on the calibration part of a data set: deterministic, no augmentation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lamofc import models, tasks
-from lamofc.models.readouts import LinearMask, Probe
-from lamofc.models.torch_arrays import to_torch
+from lamofc import models, networks, tasks
+from lamofc.models.readouts import Depth
+from lamofc.models.vit import Model
+from lamofc.provenance import ROOT
+from lamofc.stages.fit_depth import fit_depth
 from lamofc.whole import whole_file
 
 STEPS = 200
 
 
-def fit_readout(row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, out: Path) -> None:
-    """All calibration samples of the data set, whatever the codecs' calibration uses of them, through the
-    unsplit model; a linear map by L-BFGS with weight decay."""
+def fit_readout(
+    name: str, row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, out: Path
+) -> None:
+    """Weights of a row of config/readouts.yaml: those that ship, else fitted on the unsplit model's token maps.
+
+    All calibration samples of the row's data set are used, whatever the codecs' calibration uses of them.
+    """
+    if "sha256" in row:
+        with whole_file(out) as partial:
+            shutil.copyfile(networks.shipped(name, row, ROOT), partial)
+        return
+    start = time.process_time()
+    arrays = fitted(row, model_row, weights, dataset)
+    with whole_file(out) as partial:
+        save_file({k: v.detach().cpu().contiguous() for k, v in arrays.items()}, partial)
+    print(f"fitted in {time.process_time() - start:.0f} s of CPU", flush=True)
+
+
+def fitted(
+    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path
+) -> dict[str, torch.Tensor]:
+    """The weights that `readout.load` takes."""
     torch.manual_seed(0)
-    model = models.build(model_row, weights, row["split"], row["readout"])
-    examples = list(tasks.build(row["task"], dataset, weights).examples("calibration"))
+    model = models.build(model_row, weights, row["split"], row["kind"])
+    batches = _batches(model, tasks.build(row["task"], dataset, weights))
+    if isinstance(model.readout, Depth):
+        return fit_depth(model.readout, list(batches))
     inputs, targets = [], []
+    for maps, truths in batches:
+        inputs.append(model.readout.inputs(maps))
+        targets.append(model.readout.targets(truths, maps[0].shape[1] - model.readout.prefix))
+    return _fit_linear(torch.cat(inputs), torch.cat(targets), model.readout.binary).state_dict()
+
+
+def _batches(model: Model, task: Any) -> Iterator[tuple[list[torch.Tensor], list[Any]]]:
+    examples = list(task.examples("calibration"))
     for start in range(0, len(examples), model.batch):
         batch = examples[start : start + model.batch]
         with torch.inference_mode():
-            maps = [m.float() for m in model.unsplit_maps([e.inputs for e in batch])]
-        inputs.append(_inputs(model.readout, maps))
-        targets.append(_targets(model.readout, [e.truth for e in batch], maps[0].shape[1] - 1))
-    x, y = torch.cat(inputs).clone(), torch.cat(targets)
-    linear = _fit_linear(x, y, binary=isinstance(model.readout, LinearMask))
-    with whole_file(out) as partial:
-        save_file({k: v.detach().cpu().contiguous() for k, v in linear.state_dict().items()}, partial)
-
-
-def _inputs(readout: nn.Module, maps: list[torch.Tensor]) -> torch.Tensor:
-    if isinstance(readout, Probe):
-        return Probe.inputs(maps)
-    return torch.cat([m[:, 1:] for m in maps], -1).flatten(0, 1)
-
-
-def _targets(readout: nn.Module, truths: list[Any], patches: int) -> torch.Tensor:
-    if isinstance(readout, Probe):
-        return torch.tensor(truths)
-    side = int(patches**0.5)
-    masks = to_torch(np.stack(truths)).float()[:, None]
-    return nn.functional.adaptive_avg_pool2d(masks, side).flatten()  # share of the patch that is object
+            maps = [m.float() for m in model.unsplit_maps([e.inputs for e in batch], mirrored=False)]
+        yield [m.clone() for m in maps], [e.truth for e in batch]
 
 
 def _fit_linear(x: torch.Tensor, y: torch.Tensor, binary: bool) -> nn.Linear:
+    """A linear map by L-BFGS with weight decay, on standardised inputs."""
     mean, std = x.mean(0), x.std(0) + 1e-6
     z = (x - mean) / std
     linear = nn.Linear(x.shape[1], 1 if binary else int(y.max()) + 1)

@@ -1,4 +1,4 @@
-"""Image classification: top-1 accuracy of a probe's label."""
+"""Image classification: top-1 accuracy over the classes of the data set."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from lamofc.tasks.divergence import divergence
 
 
 class Task:
-    """truth: label. output: {"label", "logits"}."""
+    """truth: label. output: {"label", "logits"} over all classes that the head knows.
+
+    As ImageNet-A and -R are scored with ImageNet's head, the answer is the best of the classes that the set has.
+    """
 
     metric, unit, higher_is_better = "top-1", "%", True
     modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset
-        self.classes = 1 + max(i["label"] for part in items.PARTS for i in items.of_part(dataset, part))
-        self.chance = 100.0 / self.classes
+        self.classes = sorted({i["label"] for part in items.PARTS for i in items.of_part(dataset, part)})
+        self.chance = 100.0 / len(self.classes)
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         for item in items.of_part(self.dataset, part, limit):
@@ -30,14 +33,17 @@ class Task:
             yield Example(item["id"], {"image": pixels}, {"size": list(pixels.shape[:2])}, item["label"])
 
     def outcome(self, output: dict[str, Any], truth: int) -> dict[str, float]:
-        return {"correct": float(output["label"] == truth)}
+        return {"correct": float(self._answer(output) == truth)}
 
     def score(self, outcomes: Mapping[str, np.ndarray]) -> np.ndarray:
         return 100 * outcomes["correct"].mean(-1)
 
     def flipped(self, output: dict[str, Any], reference: dict[str, Any]) -> bool:
-        return output["label"] != reference["label"]
+        return self._answer(output) != self._answer(reference)
 
     def damage(self, output: dict[str, Any], reference: dict[str, Any]) -> float:
-        """Kullback-Leibler divergence of the class distribution from the uncompressed run's, nats."""
-        return divergence(output["logits"], reference["logits"])
+        """Kullback-Leibler divergence of the set's class distribution from the uncompressed run's, nats."""
+        return divergence(output["logits"][self.classes], reference["logits"][self.classes])
+
+    def _answer(self, output: dict[str, Any]) -> int:
+        return self.classes[int(np.argmax(output["logits"][self.classes]))]

@@ -51,6 +51,12 @@ def mask(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("L")) > 127
 
 
+def depth(path: Path) -> np.ndarray:
+    """16-bit PNG in millimetres -> float32 (height, width), metres."""
+    with Image.open(path) as picture:
+        return np.asarray(picture).astype(np.float32) / 1000
+
+
 def audio(path: Path) -> np.ndarray:
     """Mono 16 kHz 16-bit WAV -> float32 (samples,) in [-1, 1)."""
     with wave.open(str(path)) as file:

@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from lamofc.interfaces import Example
+from lamofc.jsonio import read_json
 from lamofc.tasks import items
 
 FLIP_IOU = 0.95  # below this overlap with the uncompressed run's mask a reader sees another mask
 
 
 class Task:
-    """truth and output: bool mask (height, width)."""
+    """truth and output: bool mask (height, width). `chance` is that of a mask that is everywhere."""
 
-    metric, unit, higher_is_better, chance = "mIoU", "%", True, None
+    metric, unit, higher_is_better = "mIoU", "%", True
     modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset
+        chance = read_json(dataset / "dataset.json").get("chance")
+        self.chance = None if chance is None else 100 * chance
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         for item in items.of_part(self.dataset, part, limit):

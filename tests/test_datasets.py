@@ -380,4 +380,4 @@ def test_built_data_sets_are_whole_and_disjoint(name):
     assert all((folder / i[key]).is_file() for i in found for key in ("image", "mask", "audio", "depth") if key in i)
     for key in ("source", "background", "place", "page", "text"):
         sides = [{i[key] for i in of_part(folder, part) if key in i} for part in ("calibration", "test")]
-        assert not sides[0] & sides[1], key
+        assert not sides[0] & sides[1] - {"plain"}, key  # white is nobody's photograph

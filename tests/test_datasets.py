@@ -234,7 +234,6 @@ ELSEWHERE = {
     "voicebench",
     "typed_text",
 }  # builders of published sets and of files on this machine have tests of their own
-# fmt: skip
 
 
 def test_every_builder_gives_the_same_bytes_again_and_other_bytes_for_another_seed(

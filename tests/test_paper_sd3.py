@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import tiny_sd3
 import torch
+from PIL import Image
 
+from lamofc import tasks
+from lamofc.convert import ConvertError, convert
 from lamofc.errors import ConfigError
 from lamofc.features import check
 from lamofc.models import placing, sd3_control
+from lamofc.tasks import text_to_image
 
 FULL = Path(__file__).parents[1] / "config/paper/shapes/sd35-large"
 SMALL = {"size": 32, "steps": 2, "text_tokens": 10, "device": "cpu"}
@@ -78,6 +82,18 @@ def test_the_tail_of_the_latent_loads_the_decoder_alone(folders):
     assert "pipe" not in tail.__dict__
 
 
+@pytest.mark.parametrize(("control", "split"), [("sd35", "condition"), ("sd3", "condition"), ("sd35", "latent")])
+def test_every_feature_has_a_gradient(folders, control, split):
+    model = sd3_control.Model(folders[control], split, dtype="float32", **SMALL)
+    (sample,) = model.head(requests()[0][:1])
+    received = {k: torch.from_numpy(v.copy())[None].requires_grad_() for k, v in sample.items()}
+    for parameter in model.net.parameters():
+        parameter.requires_grad_(False)
+    model.last_feature(received, [{}]).square().sum().backward()
+    for name, tensor in received.items():
+        assert tensor.grad is not None and torch.isfinite(tensor.grad).all() and tensor.grad.abs().sum() > 0, name
+
+
 def test_other_splits_are_refused(folders):
     with pytest.raises(ConfigError, match="condition or latent"):
         sd3_control.Model(folders["sd35"], "layer4", **SMALL)
@@ -121,5 +137,47 @@ def test_the_published_classes_give_those_shapes():
             torch.zeros(2, **half), return_dict=False,
         )[0]  # fmt: skip
         assert noise.shape == (2, 16, 128, 128)
-    counts = {k: placing.parameters(v) for k, v in nets.items()}
-    print(counts)
+    assert {k: placing.parameters(v) for k, v in nets.items()} == {
+        "vae": 83_819_683, "text_encoder": 123_650_304, "text_encoder_2": 694_659_840, "text_encoder_3": 4_762_310_656,
+        "transformer": 8_056_627_520, "controlnet": 2_153_518_976,
+    }  # fmt: skip
+
+
+def test_packages_are_laid_side_by_side(folders, tmp_path):
+    (tmp_path / "clip").mkdir()
+    tiny_sd3.save_judge(tmp_path / "clip")
+    packages = {"a": folders["sd35"] / "controlnet", "b": tmp_path / "clip", "c": folders["sd35"] / "pipeline"}
+    made = convert("sd3_control", packages, tmp_path / "made")
+    assert (made / "pipeline/vae/config.json").is_symlink() and (made / "judge/model.safetensors").is_symlink()
+    inputs, side = requests()
+    models = [sd3_control.Model(f, "condition", dtype="float32", **SMALL) for f in (made, folders["sd35"])]
+    assert np.array_equal(*(m.unsplit(inputs[:1], side[:1])[0] for m in models))
+    with pytest.raises(ConvertError, match=r"no config\.json of the judge"):
+        convert("sd3_control", {k: packages[k] for k in "ac"}, tmp_path / "other")
+
+
+def test_images_are_judged_against_caption_photograph_and_uncompressed_run(tmp_path):
+    tiny_sd3.save_judge(tmp_path / "judge")
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (40, 40, 3), np.uint8) for _ in range(6)]
+    Image.fromarray(images[5]).save(tmp_path / "photo.png")
+    task = tasks.load("text_to_image")(tmp_path, tmp_path)
+    truth = {"prompt": "a red dot", "image": "photo.png"}
+    (found,) = task.outcome(images[0], truth).values()
+    image, text = task.judge.image(images[0]), task.judge.text("a red dot")
+    cosine = float(image @ text / np.sqrt((image @ image) * (text @ text)))
+    assert found == pytest.approx(100 * max(0, cosine)) and image.shape == text.shape == (16,)
+    assert not np.allclose(text, task.judge.text("blue"))
+    same = task.set_columns([task.record(i, i, truth) for i in images[:3]])
+    assert same["frechet_to_reference"] == pytest.approx(0, abs=1e-9) and same["psnr_to_reference"] == 100
+    moved = task.set_columns([task.record(i, j, truth) for i, j in zip(images[:3], images[3:], strict=True)])
+    assert moved["frechet_to_reference"] > 0 and moved["frechet"] == pytest.approx(same["frechet"])
+
+
+def test_psnr_by_hand():
+    flat, other = np.full((2, 2, 3), 100, np.uint8), np.full((2, 2, 3), 100, np.uint8)
+    other[0, 0, 0] = 112  # mean square error 144 / 12
+    task = tasks.load("text_to_image").__new__(tasks.load("text_to_image"))
+    assert text_to_image.psnr(flat, other) == pytest.approx(10 * np.log10(255**2 / 12))
+    assert task.damage(flat, other) == pytest.approx(np.sqrt(12) / 255) and not task.flipped(flat, other)
+    assert task.flipped(flat, 255 - flat * 2)

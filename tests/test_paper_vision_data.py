@@ -17,6 +17,7 @@ from lamofc.datasets.canny import canny, gray
 from lamofc.errors import ConfigError
 from lamofc.frechet import frechet_distance
 from lamofc.jsonio import read_lines
+from lamofc.tasks import depth, depth_aligned
 
 
 def photo(seed=0, size=(60, 80)):
@@ -157,6 +158,30 @@ def test_the_clamp_of_depths():
     depth[200, 200:203] = 0.0005, 10.0, 9.9994
     kept = nyuv2.scored(depth, 0.001, 10.0)
     assert kept[200, 200:204].tolist() == [0, 0, 9999, 5000]
+
+
+def test_alignment_by_scale_and_shift_by_hand():
+    truth = np.array([[1.0, 2.0, 3.0, 0.0]], np.float32)  # the last one is not known
+    output = np.array([[10.0, 20.0, 30.0, 99.0]], np.float32)
+    assert depth_aligned.aligned(output, truth)[0, :3] == pytest.approx([1, 2, 3])
+    task = depth_aligned.Task.__new__(depth_aligned.Task)
+    assert task.outcome(output, truth) == pytest.approx({"rmse": 0, "abs_rel": 0, "delta": 1}, abs=1e-9)
+    output[0, 1] = 23  # x = -11, 2, 9 about its mean, y = -1, 0, 1: scale 20 / 206, shift to the mean 2
+    expected = 2 + 20 / 206 * np.array([-11, 2, 9])
+    assert depth_aligned.aligned(output, truth)[0, :3] == pytest.approx(expected)
+    errors = task.outcome(output, truth)
+    assert errors["rmse"] == pytest.approx(np.sqrt(np.square(expected - [1, 2, 3]).mean()))
+    assert errors["abs_rel"] == pytest.approx(np.mean(np.abs(expected - [1, 2, 3]) / [1, 2, 3]))
+    assert depth_aligned.aligned(np.full((1, 4), 7.0), truth)[0, 0] == 2
+
+
+def test_depth_measures_and_their_clamp_by_hand():
+    truth = np.array([[1.0, 2.0, 9.0, 0.0]], np.float32)
+    found = depth.errors(np.array([[1.2, 3.0, 50.0, 7.0]]), truth)  # 50 counts as 10
+    assert found["rmse"] == pytest.approx(np.sqrt((0.2**2 + 1 + 1) / 3))
+    assert found["abs_rel"] == pytest.approx((0.2 + 0.5 + 1 / 9) / 3)
+    assert found["delta"] == pytest.approx(2 / 3)
+    assert depth.errors(np.array([[-4.0, 2.0, 9.0, 0.0]]), truth)["rmse"] == pytest.approx(0.999 / np.sqrt(3))
 
 
 def test_coco_captions_and_edges(tmp_path):

@@ -41,6 +41,27 @@ def save(folder: Path, control: str) -> None:
     net.save_pretrained(folder / "controlnet")
 
 
+def save_judge(folder: Path) -> None:
+    """A CLIP model with the same tokenizer."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = sizes | {"vocab_size": len(_vocabulary()), "max_position_embeddings": 12, "bos_token_id": 0,
+                    "eos_token_id": 1, "pad_token_id": 1}  # fmt: skip
+    vision = sizes | {"image_size": 32, "patch_size": 16}
+    net = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    net.save_pretrained(folder)
+    CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=12).save_pretrained(folder)
+
+
+def _vocabulary() -> dict[str, int]:
+    letters = [*string.ascii_lowercase, *(c + "</w>" for c in string.ascii_lowercase)]
+    return {t: i for i, t in enumerate(["<|startoftext|>", "<|endoftext|>", *letters])}
+
+
 def _text() -> dict:
     from transformers import (
         CLIPTextConfig,
@@ -51,8 +72,7 @@ def _text() -> dict:
         T5TokenizerFast,
     )
 
-    letters = [*string.ascii_lowercase, *(c + "</w>" for c in string.ascii_lowercase)]
-    vocabulary = {t: i for i, t in enumerate(["<|startoftext|>", "<|endoftext|>", *letters])}
+    vocabulary = _vocabulary()
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((c, -3.0) for c in string.ascii_lowercase)]
     parts = {}
     for end, width in (("", 16), ("_2", 24)):

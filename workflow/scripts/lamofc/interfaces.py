@@ -138,6 +138,7 @@ class Model(Protocol):
     """A model cut at a split point. All methods take and return lists over samples.
 
     `tail(head(x), side)` equals `unsplit(x, side)` bit for bit at equal batch composition.
+    A model whose samples take hundreds of megabytes says with an attribute `block` how many are held at a time.
     """
 
     specs: Sequence[TensorSpec]

@@ -39,7 +39,7 @@ class Model:
         prior: str = "sent",
     ) -> None:
         self.trunk = Trunk.load(weights, dtype, device, device_map)
-        self.net, self.batch, self.dtype = self.trunk.net, batch, dtype
+        self.net, self.batch, self.block, self.dtype = self.trunk.net, batch, batch, dtype
         self.blocks = parse_split(split, len(self.trunk.blocks))
         self.device = placing.device_of(device)
         self.readout = dino_readouts.build(readout, Path(weights), self.trunk, image_size, prior)
@@ -107,10 +107,11 @@ class Model:
         return [self.trunk.norm(m) for m in maps]
 
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
-        """Batched features -> what the readout reads (batch, views x tokens, maps x channels), with gradients."""
+        """Batched features -> all that the readout reads of them (batch, values), with gradients."""
         count = self.views.count(side[0]["size"])
-        split = [received[f"block{b}"].unflatten(1, (count, -1)).flatten(0, 1) for b in self.blocks]
-        return torch.cat(self.finish(split), -1).unflatten(0, (-1, count)).flatten(1, 2)
+        maps = self.finish([received[f"block{b}"].unflatten(1, (count, -1)).flatten(0, 1) for b in self.blocks])
+        read = [m.unflatten(0, (-1, count)).flatten(1) for m in maps]
+        return torch.cat(read + [received[s.name].flatten(1) for s in self.specs[len(self.blocks) :]], 1)
 
     def pixels(self, inputs: list[dict[str, Any]]) -> torch.Tensor:
         """Views of all samples, one after another."""

@@ -35,8 +35,7 @@ def load(kind: Any, weights: Path, dtype: str, device: str, device_map: Any = No
     """
     if device_of(device).type == "meta":
         return _empty(kind, weights, dtype).eval()
-    name = "dtype" if hasattr(kind, "config_class") or kind.__module__.startswith("transformers") else "torch_dtype"
-    options = {name: torch_dtype(dtype), "local_files_only": True} | options
+    options = {"dtype": torch_dtype(dtype), "local_files_only": True} | options
     if device_map is not None:
         return kind.from_pretrained(weights, device_map=device_map, **options).eval()
     return kind.from_pretrained(weights, **options).to(device_of(device)).eval()

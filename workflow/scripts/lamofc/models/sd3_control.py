@@ -55,7 +55,7 @@ class Model:
     ) -> None:
         if split not in SPLITS:
             raise ConfigError(f"split {split!r}: Stable Diffusion is cut at {' or '.join(SPLITS)}")
-        self.weights, self.split, self.dtype = Path(weights), split, dtype
+        self.weights, self.split, self.dtype, self.block = Path(weights), split, dtype, 1
         self.device, self.offload = placing.device_of(device), offload
         self.size, self.seed, self.control_range = size, seed, control_range
         self.call = {"num_inference_steps": steps, "guidance_scale": guidance, "max_sequence_length": text_tokens,
@@ -86,9 +86,10 @@ class Model:
         return 2 ** (len(self._config("vae")["block_out_channels"]) - 1)
 
     @cached_property
+    @torch.inference_mode(False)  # first needed inside such a mode, whose weights could have no gradients pass
     def pipe(self) -> StableDiffusion3ControlNetPipeline:
         """The whole pipeline, loaded when first needed: a tail that only decodes latents never needs it."""
-        options = {"torch_dtype": torch_dtype(self.dtype), "local_files_only": True, "use_safetensors": True}
+        options = {"dtype": torch_dtype(self.dtype), "local_files_only": True, "use_safetensors": True}
         control = SD3ControlNetModel.from_pretrained(self.weights / "controlnet", **options)
         pipe = StableDiffusion3ControlNetPipeline.from_pretrained(
             self.weights / "pipeline", controlnet=control, **options
@@ -99,6 +100,7 @@ class Model:
         return pipe if self.offload else pipe.to(self.device)
 
     @cached_property
+    @torch.inference_mode(False)
     def vae(self) -> AutoencoderKL:
         if "pipe" in self.__dict__:
             return self.pipe.vae
@@ -147,34 +149,75 @@ class Model:
 
     def _generate(self, sample: Sample) -> np.ndarray:
         f = {k: to_torch(v, self.pipe._execution_device)[None] for k, v in sample.items()}
+        blank = torch.zeros(1, 3, self.size, self.size)
+        return self._run("np", f["control"], **self._embeds(f), control_image=blank)
+
+    def _embeds(self, f: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Features (batch, ...) -> the arguments of the pipeline that they are parts of."""
         clip = torch.cat([f["clip_l"], f["clip_g"]], -1)
         clip = torch.nn.functional.pad(clip, (0, f["t5"].shape[-1] - clip.shape[-1]))
-        embeds = {"prompt_embeds": torch.cat([clip, f["t5"]], 1),
-                  "pooled_prompt_embeds": torch.cat([f["clip_l_pooled"], f["clip_g_pooled"]], -1)}  # fmt: skip
-        with self._received(f["control"]):
-            return self._run("np", **embeds, control_image=torch.zeros(1, 3, self.size, self.size))
+        pooled = torch.cat([f["clip_l_pooled"], f["clip_g_pooled"]], -1)
+        return {"prompt_embeds": torch.cat([clip, f["t5"]], 1), "pooled_prompt_embeds": pooled}
 
-    def _run(self, output_type: str, **what: Any) -> Any:
+    def _run(self, output_type: str, received: torch.Tensor | None = None, **what: Any) -> Any:
         """The library's own call, from the seed; the control image is sampled from the global generator."""
-        with torch.random.fork_rng():
+        pipe = self.pipe  # loaded before the seed is set: making modules draws numbers
+        with self._control(received), torch.random.fork_rng():
             torch.manual_seed(self.seed)
             generator = torch.Generator("cpu").manual_seed(self.seed)
-            out = self.pipe(**what, **self.call, generator=generator, output_type=output_type).images
+            out = pipe(**what, **self.call, generator=generator, output_type=output_type).images
         return out if output_type == "latent" else to_pixels(out)
 
     @contextmanager
-    def _received(self, moments: torch.Tensor):
-        """The pipeline takes the received moments where it would encode the control image."""
+    def _control(self, received: torch.Tensor | None = None):
+        """The pipeline takes the received moments where it would encode the control image.
+
+        Without received ones it encodes, and the moments are laid out as received ones are: the layout of a
+        convolution's result is the backend's choice, and in half precision later results depend on it.
+        """
         vae = self.pipe.vae
+        encoded = vae.encode
 
         def encode(pixels: torch.Tensor) -> Any:
-            return SimpleNamespace(latent_dist=DiagonalGaussianDistribution(moments.repeat(len(pixels), 1, 1, 1)))
+            own = encoded(pixels).latent_dist.parameters if received is None else received.repeat(len(pixels), 1, 1, 1)
+            return SimpleNamespace(latent_dist=DiagonalGaussianDistribution(own.contiguous()))
 
         vae.encode = encode
         try:
             yield
         finally:
             del vae.encode
+
+    @property
+    def net(self) -> torch.nn.ModuleList:
+        """The networks that gradients of `last_feature` go through."""
+        parts = [self.vae] if self.split == "latent" else [self.pipe.transformer, self.pipe.controlnet]
+        return torch.nn.ModuleList(parts)
+
+    def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> decoded pixels, or what the transformer predicts of the noise at half the way, with
+        gradients: those through all steps would need the memory of all steps."""
+        if self.split == "latent":
+            config = self.vae.config
+            return self.vae.decode(received["latent"] / config.scaling_factor + config.shift_factor).sample
+        pipe, config = self.pipe, self.pipe.controlnet.config
+        pipe.transformer.enable_gradient_checkpointing()
+        embeds = self._embeds(received)
+        text, pooled = embeds["prompt_embeds"], embeds["pooled_prompt_embeds"]
+        shift = 0 if config.force_zeros_for_pooled_projection else pipe.vae.config.shift_factor
+        mean = (received["control"].chunk(2, 1)[0] - shift) * pipe.vae.config.scaling_factor
+        noise = torch.randn(mean.shape, generator=torch.Generator("cpu").manual_seed(self.seed), device="cpu").to(mean)
+        when = torch.full((len(mean),), 500.0, device=mean.device)
+        control = pipe.controlnet(
+            hidden_states=noise, controlnet_cond=mean, timestep=when, return_dict=False,
+            encoder_hidden_states=None if config.joint_attention_dim is None else text,
+            pooled_projections=pooled * 0 if config.force_zeros_for_pooled_projection else pooled,
+            conditioning_scale=self.call["controlnet_conditioning_scale"],
+        )[0]  # fmt: skip
+        return pipe.transformer(
+            hidden_states=noise, timestep=when, encoder_hidden_states=text, pooled_projections=pooled,
+            block_controlnet_hidden_states=control, return_dict=False,
+        )[0]  # fmt: skip
 
     def _decode(self, sample: Sample) -> np.ndarray:
         latent = to_torch(sample["latent"], self.device)[None]

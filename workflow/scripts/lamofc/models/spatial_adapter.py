@@ -43,7 +43,8 @@ class SpatialPrior(nn.Module):
         maps = [self.stem(pixels)]
         for step in (self.conv2, self.conv3, self.conv4):
             maps.append(step(maps[-1]))
-        return [m.flatten(2).transpose(1, 2) for m in maps]
+        # Laid out as received ones are: in half precision a product depends on how its factors lie.
+        return [m.flatten(2).transpose(1, 2).contiguous() for m in maps]
 
 
 class SpatialAdapter(nn.Module):

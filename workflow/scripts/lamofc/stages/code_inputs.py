@@ -65,7 +65,8 @@ def decode(
                 iter(written["ids"]),
                 iter(packets),
             )
-            while block := [_decoded(decoder, p, path) for p in itertools.islice(received, extract.BLOCK)]:
+            size = getattr(model, "block", extract.BLOCK)
+            while block := [_decoded(decoder, p, path) for p in itertools.islice(received, size)]:
                 for sample in model.head([written["beside"] | sent for sent in block]):
                     writer.add(next(ids), sample)
             writer.close()

@@ -80,6 +80,7 @@ def _outputs(
     # A single point goes in the blocks of `extract`: in bfloat16 a result depends on the batch it was computed in, and
     # lossless arms must meet the uncompressed run bit for bit.
     size = BLOCK if len(stores) > 1 else extract.BLOCK
+    size = min(size, getattr(model, "block", size))
     for _ in tqdm(range(0, len(store), size), desc="tail", mininterval=5):
         block = list(itertools.islice(lines, size))
         first = [next(originals) for _ in block]

@@ -47,7 +47,8 @@ def _write_part(folder: Path, part: str, model: Model, task: Task, limit: int, r
     def lines() -> Iterator[dict[str, Any]]:
         """Features of a block go to the store, then its reference lines are handed out: neither is collected."""
         nonlocal size
-        for block in _blocks(tqdm(task.examples(part, limit), total=limit, desc=f"extract {part}", mininterval=5)):
+        examples = tqdm(task.examples(part, limit), total=limit, desc=f"extract {part}", mininterval=5)
+        for block in _blocks(examples, getattr(model, "block", BLOCK)):
             for example, sample in zip(block, model.head([e.inputs for e in block]), strict=True):
                 writer.add(example.id, sample)
                 size += sum(sample[s.name].size * bits_of(s.dtype) // 8 for s in model.specs)
@@ -74,7 +75,7 @@ def _reference_lines(model: Model, block: list[Example]) -> list[dict[str, Any]]
     ]
 
 
-def _blocks(examples: Iterable[Example]) -> Iterator[list[Example]]:
+def _blocks(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
     iterator = iter(examples)
-    while block := list(itertools.islice(iterator, BLOCK)):
+    while block := list(itertools.islice(iterator, size)):
         yield block

@@ -24,6 +24,7 @@ class Task:
     """
 
     metric, unit, higher_is_better, chance = "mIoU", "%", True, None
+    modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

@@ -22,6 +22,17 @@ def test_shipped_configurations_make_a_plan(overlay):
     assert all(("identity" in arms) for arms in [{a for c, a in plan.pairs if c == curve} for curve in plan.curves])
 
 
+def test_the_paper_tier_has_the_papers_curves_and_sources_that_are_pinned():
+    plan = Plan(DEFAULT | yaml.safe_load((ROOT / "config/paper.yaml").read_text()), ROOT)
+    count = {c: sum(r["category"] == c for r in plan.curves.values()) for c in ("CVU", "CLU", "CAU", "CTTI")}
+    assert count == {"CVU": 8, "CLU": 10, "CAU": 5, "CTTI": 2} and all(r["n"] == 100 for r in plan.curves.values())
+    assert len({(r["model"], r["dataset"]) for r in plan.curves.values()}) == 21
+    assert len({r["scenario"] for r in plan.curves.values()}) == 16
+    assert {"dinov2-g", "llama3-8b", "sd3-medium"} <= set(plan.models)
+    hub = [a for p in plan.packages.values() for a in p["archives"] if a["source"] == "huggingface"]
+    assert hub and all(len(a["revision"]) == 40 or a["pin"] == "record" for a in hub)
+
+
 def test_arms_run_only_where_their_codec_codes_something():
     plan = Plan(DEFAULT | {"arms": ["default", "full"]}, ROOT)
     kivi = [c for c, a in plan.pairs if a == "kivi"]

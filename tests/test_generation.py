@@ -12,7 +12,7 @@ import torch
 from lamofc import models
 from lamofc.models.decoding import KEPT, greedy, kind
 from lamofc.tasks import letter, number
-from lamofc.tasks.divergence import stepwise_divergence
+from lamofc.tasks.divergence import divergence, stepwise_divergence
 
 
 def test_greedy_stops_where_told_and_keeps_the_likeliest():
@@ -70,6 +70,14 @@ def test_damage_is_zero_for_equal_outputs_grows_and_ignores_what_follows_the_par
     assert (
         stepwise_divergence(early, reference) == pytest.approx(strong) and stepwise_divergence(late, reference) < strong
     )
+
+
+def test_numbers_that_are_not_finite_say_nothing_and_are_not_called_undamaged():
+    reference = np.log([0.7, 0.2, 0.1])
+    broken = divergence(np.full(3, np.nan), reference)
+    assert broken == pytest.approx(divergence(np.zeros(3), reference)) and broken > 0.1
+    written = steps([0], [np.log([0.9, 0.05])])
+    assert stepwise_divergence(steps([0], [[np.nan, np.nan]]), written) > 0.1
 
 
 def test_a_candidate_the_output_does_not_hold_counts_as_its_last():

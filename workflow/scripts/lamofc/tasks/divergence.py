@@ -8,7 +8,10 @@ import numpy as np
 
 
 def divergence(logits: np.ndarray, reference: np.ndarray) -> float:
-    """KL(reference || output) in nats of the softmax distributions over the last axis."""
+    """KL(reference || output) in nats of the softmax distributions over the last axis.
+
+    A tail that returns numbers that are not finite says nothing: that counts as the uniform distribution.
+    """
     p, q = _log_softmax(reference), _log_softmax(logits)
     return float(max(0.0, (np.exp(p) * (p - q)).sum()))
 
@@ -40,10 +43,12 @@ def _kept_divergence(output: Mapping[str, np.ndarray], reference: Mapping[str, n
 def _with_rest(logprobs: np.ndarray) -> np.ndarray:
     """Log-probabilities of the kept tokens and of the rest, which together sum to one."""
     rest = max(1e-9, 1 - np.exp(logprobs).sum())
-    whole = np.append(logprobs, np.log(rest))
-    return whole - np.log(np.exp(whole).sum())
+    return _log_softmax(np.append(logprobs, np.log(rest)))
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.asarray(logits, np.float64) - np.max(logits)
+    logits = np.asarray(logits, np.float64)
+    if not np.isfinite(logits).all():
+        logits = np.zeros_like(logits)
+    shifted = logits - np.max(logits)
     return shifted - np.log(np.exp(shifted).sum())

@@ -131,6 +131,7 @@ def test_number_task_asks_after_solved_examples_of_the_calibration_part(word_pro
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *a, **k: Characters(template))
     task = number.Task(word_problems, word_problems)
+    task.chat = True
     test = list(task.examples("test"))
     texts = ["".join(map(chr, e.inputs["ids"])) for e in test]
     pairs = [(f"{i} and 1?", f"{i} + 1 = {i + 1}") for i in range(3)]
@@ -156,6 +157,7 @@ def test_letter_task_lists_options(word_problems, monkeypatch):
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *a, **k: Characters(False))
     task = letter.Task(word_problems, word_problems)
+    assert letter.Task.chat and not number.Task.chat
     item = {"question": "Capital of X?", "options": [" Rome", " Oslo"], "answer": 1}
     assert task.question(item) == "Capital of X?\nA. Rome\nB. Oslo" and task.answer(item) == "B"
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 
-def prompt_ids(tokenizer: Any, solved: Sequence[tuple[str, str]], question: str) -> np.ndarray:
+def prompt_ids(tokenizer: Any, solved: Sequence[tuple[str, str]], question: str, chat: bool = True) -> np.ndarray:
     """Solved (question, answer) pairs, then the question to answer -> int64 (tokens,).
 
     A template that would put in its own system prompt gets an empty one: a prefix that is equal for all samples
     would cross the split for nothing.
     """
-    template = getattr(tokenizer, "chat_template", None)
+    template = getattr(tokenizer, "chat_template", None) if chat else None
     if template:
         turns = [{"role": "system", "content": ""}] if "system" in str(template) else []
         turns += [

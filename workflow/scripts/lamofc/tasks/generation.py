@@ -26,6 +26,7 @@ class Generation(ABC):
     metric, unit, higher_is_better, modality = "exact match", "%", True, "text"
     max_new_tokens: int
     shots: int
+    chat = True  # whether the chat template is used where the model has one
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         from transformers import AutoTokenizer
@@ -59,7 +60,7 @@ class Generation(ABC):
         side = {"max_new_tokens": self.max_new_tokens, "stop": self.stop}
         asked = items.of_part(self.dataset, part, limit) if part != "train" else itertools.islice(pool, limit)
         for number, item in enumerate(asked):
-            ids = prompt_ids(self.tokenizer, self.solved(item, number, pool), self.question(item))
+            ids = prompt_ids(self.tokenizer, self.solved(item, number, pool), self.question(item), self.chat)
             yield Example(item["id"], {"ids": ids}, dict(side), self.extract(self.answer(item)))
 
     def given(self, output: Mapping[str, Any]) -> Any:

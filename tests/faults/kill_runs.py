@@ -7,6 +7,7 @@ on where the first ended. Exit code 1 and the line's `wrong` say what broke.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -41,8 +42,10 @@ def attack(folder: Path, kills: int, seed: int, log: Path | None = None) -> list
     start = time.time()
     whole = undisturbed(folder / "peace")
     seconds = time.time() - start
-    while len(done) < kills:
-        place = project.make(folder / f"war{len(done)}")
+    for number in itertools.count():
+        if len(done) >= kills:
+            break
+        place = project.make(folder / f"war{number}")
         records = until_done(place, whole, rng, seconds, kills - len(done))
         done += records
         if log:

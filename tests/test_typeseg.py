@@ -111,6 +111,16 @@ def test_foreign_arrays_are_refused(package, tmp_path):
         convert("typeseg_npz", {"p": tmp_path / "p"}, tmp_path / "out")
 
 
+def test_the_answer_is_the_best_of_the_types_of_the_set(weights, tmp_path):
+    rows = [{"id": p + t, "part": p, "type": t, "text": "x"} for p in ("calibration", "test") for t in ("go", "php")]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    task = tasks.build("content_type", tmp_path, weights)
+    (first, *_) = task.examples("test")
+    logits = np.log([0.5, 0.1, 0.2, 0.15, 0.05])
+    assert task.chance == 50 and first.truth == 1 and first.inputs["bytes"].tolist() == [ord("x")]
+    assert task.outcome({"label": 0, "logits": logits}, 3) == {"correct": 1.0}
+
+
 @pytest.mark.resources
 def test_real_texts_are_told_apart():
     weights, dataset = RESOURCES / "models/typeseg", RESOURCES / "data/typed-text"

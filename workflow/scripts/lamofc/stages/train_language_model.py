@@ -60,7 +60,7 @@ def _train(
     tokenizer = subwords.train(corpus.texts(datasets, books), entry["network"]["vocab_size"])
     net = state_space_lm.build(entry)
     training = Training(net, entry, corpus.sources(entry, datasets, books, tokenizer), state)
-    training.run(log=lambda line: print(f"{name}: {line}", flush=True))
+    training.run(log=lambda line: print(f"{name}: {line}", flush=True), last=entry.get("stop"))
     training.finish()
     subwords.save(tokenizer, folder)
     state_space_lm.save(net, folder)

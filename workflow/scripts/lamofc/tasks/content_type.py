@@ -14,7 +14,10 @@ from lamofc.tasks import classification, items
 
 
 class Task(classification.Task):
-    """truth: the label's index in the model's own list. Chance is what one constant answer scores."""
+    """truth: the label's index in the model's own list. Chance is what one constant answer scores.
+
+    The answer is the best of the types that the set has.
+    """
 
     metric, modality = "top-1", None
 
@@ -24,7 +27,8 @@ class Task(classification.Task):
         types = {i["type"] for part in ("calibration", "test") for i in items.of_part(dataset, part)}
         if unknown := sorted(types - set(self.labels)):
             raise ConfigError(f"{dataset}: type {unknown[0]!r} is none of the labels in {weights / 'config.json'}")
-        self.chance = 100.0 / len(types)
+        self.classes = sorted(self.labels.index(t) for t in types)
+        self.chance = 100.0 / len(self.classes)
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         for item in items.of_part(self.dataset, part, limit):

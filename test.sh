@@ -8,4 +8,5 @@ ruff format --check .
 snakefmt --check Snakefile workflow/rules
 snakemake --lint
 snakemake fetch --cores all --quiet all
-pytest "$@"
+# a file a worker, so that what a file makes once is made once; one thread each, cores are taken
+OMP_NUM_THREADS=1 pytest -n auto --dist loadfile "$@"

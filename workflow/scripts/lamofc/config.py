@@ -124,12 +124,13 @@ class Plan:
         ]
 
     def donor(self, curve: str) -> str | None:
-        """The first other curve of the run with the model and split of this one, over another data set.
+        """The first other curve of the run with the model, split and task of this one, over another data set.
 
-        What was fitted there is what `transfer` rows code this one with. None without one.
+        What was fitted there is what `transfer` rows code this one with. None without one. The task counts because it
+        may decide what crosses: depth sends an image's mirror view too.
         """
         row = self.all_curves[curve]
-        same = (c for c, r in self.curves.items() if all(r[k] == row[k] for k in ("model", "split")))
+        same = (c for c, r in self.curves.items() if all(r[k] == row[k] for k in ("model", "split", "task")))
         return next((c for c in same if self.curves[c]["dataset"] != row["dataset"]), None)
 
     @cached_property

@@ -176,7 +176,14 @@ def test_rate_falls_along_the_ladder(arm):
 
 
 FLAT = {"ssm": (2048, 16), "conv": (8192, 4), "pooled": (768,)}
-FRAMING = {"sz3": 400, "bitround": 100, "pcodec": 100}  # bytes that the libraries' own streams begin with
+FRAMING = {
+    "sz3": 400,
+    "bitround": 100,
+    "pcodec": 100,
+    "hevc": 130,
+    "jpegxl": 150,
+    "jpeg2k": 180,
+}  # bytes that the libraries' own streams begin with
 
 
 @pytest.mark.parametrize("arm", NUMERIC)

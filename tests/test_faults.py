@@ -143,6 +143,8 @@ def test_half_removed_folders_are_not_taken_for_whole(peace, tmp_path):
     results = place / "results/toy"
     (results / "decoded/toy-a.toy.one/identity/decode.json").unlink()
     (results / "bitstreams/toy-a.toy.one/pca/0.8.lmfc").unlink()
+    assert not (results / ".lock").read_text()  # a run that ended by itself leaves no name
+    (results / ".lock").write_text("process 1 on a machine that lost its power\n")
     code, said = project.run(place, wanted=WANTED)
     assert code == 0, said
     assert "rule encode:" in said and "arm=pca" in said and "arm=identity" not in said, said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import fcntl
@@ -23,13 +24,17 @@ def recover(state: Path, results: Path) -> None:
 
     Snakemake leaves its lock files in `state` behind when it is killed, and then refuses every later run. Each run
     keeps a shared flock on `state`/lamofc.lock for its life; whoever gets an exclusive one is alone and may clear.
-    Likewise for half-removed folders in `results`, which a run keeps by `hold`.
+    Likewise for half-removed folders in `results`, which a run keeps by `hold`; its name is still in the lock file of
+    one that was killed. After a run that ended by itself a folder that lacks files has lost them, and jobs say so.
     """
     _clear_stale(state)
     if results.is_dir():
         with contextlib.suppress(OSError, RunError), _open(results / ".lock") as file:  # `hold` will say what is wrong
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            whole.sweep(results)
+            file.seek(0)
+            if file.read(1):
+                whole.sweep(results)
+                file.truncate(0)
 
 
 def _clear_stale(state: Path) -> None:
@@ -58,6 +63,7 @@ def hold(results: Path) -> None:
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     _HELD.append(file)
+    atexit.register(file.truncate, 0)
 
 
 def _take(file: IO[bytes], tries: int = 20) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lamofc.convert import ConvertError
 from lamofc.convert.pth_reader import read_pth
+from lamofc.errors import FetchError
 
 OPTIONS: tuple[str, ...] = ("sizes",)
 _HEADS = {"linear-head": "*linear_head*.pth", "dpt": "*dpt_head*.pth", "mask2former": "*m2f_head*.pth"}
@@ -61,7 +61,7 @@ def build(packages: Mapping[str, Path], folder: Path, sizes: Mapping[str, Any] |
             elif path.suffix != ".pth":
                 _link(path, folder / path.relative_to(package))
     if not (folder / "config.json").exists():
-        raise ConvertError(f"no config.json in {', '.join(map(str, packages.values()))}")
+        raise FetchError(f"no file config.json in {', '.join(map(str, packages.values()))}; fetch the packages again")
     _own_classifier(folder)
     for name, facts in (sizes or {}).items():
         (folder / f"{name}.json").write_text(json.dumps(facts) + "\n")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from lamofc.convert import ConvertError
+from lamofc.errors import FetchError
 
 OPTIONS: tuple[str, ...] = ()
 
@@ -24,7 +24,7 @@ def build(packages: Mapping[str, Path], folder: Path) -> None:
             place.symlink_to(path.resolve())
     for wanted in ("pipeline/model_index.json", "controlnet/config.json", "judge/config.json"):
         if not (folder / wanted).exists():
-            raise ConvertError(f"no {wanted.split('/')[1]} of the {wanted.split('/')[0]} in {', '.join(packages)}")
+            raise FetchError(f"no {wanted.split('/')[1]} of the {wanted.split('/')[0]} in {', '.join(packages)}")
 
 
 def _part(source: Path) -> str:

@@ -13,7 +13,7 @@ from lamofc.errors import ConfigError
 from lamofc.fetch.unpacked import find_all
 
 DESCRIPTION = "Pieces of equal length out of example programs of SWIG and pages of a handbook: nine types"
-LICENCE = "GPL-3.0-or-later AND GPL-2.0-or-later"
+LICENCE = "GPL-3.0-or-later AND (GPL-2.0-or-later OR CC-BY-SA-3.0)"
 OPTIONS = {"calibration": 6, "test": 20, "bytes": 160}
 
 # Name as typeseg's labels have it -> endings of files' names

@@ -17,6 +17,9 @@ from PIL import Image
 from lamofc.tasks import items
 
 
+TEXTS = ("prompt", "question", "text")  # fields of an item that hold what the model reads
+
+
 def collect(curves: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Path]) -> pd.DataFrame:
     """Rows of the scenarios and folders of their data sets -> per curve: form, samples, bytes and seconds of all."""
     return pd.DataFrame({"curve": c} | _measured(Path(datasets[r["dataset"]]), r["n"]) for c, r in curves.items())
@@ -40,7 +43,7 @@ def compressed(dataset: Path, item: Mapping[str, Any]) -> tuple[str, bytes]:
         return "lossless WebP", file.getvalue()
     if "audio" in item:
         return "FLAC", flac((items.audio(dataset / item["audio"]) * 32768).astype(np.int16))
-    raw = item["prompt"].encode()
+    raw = next(item[k] for k in TEXTS if k in item).encode()
     return "UTF-8 text", min(raw, zlib.compress(raw, 9), key=len)
 
 

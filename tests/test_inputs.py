@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,11 @@ def test_an_instruction_beside_the_sound_is_kept_where_all_samples_share_it(tmp_
     assert _common(shared, tmp_path) == {"text": "Say it again"} and _common({"a": {}}, tmp_path) == {}
     with pytest.raises(ConfigError, match="sample c has text of its own"):
         _common(shared | {"c": {"text": "Another"}}, tmp_path)
+
+
+@pytest.mark.parametrize("field", ["prompt", "question", "text"])
+def test_text_is_measured_whatever_its_field_is_called(field, tmp_path):
+    from lamofc.results.inputs import compressed
+
+    assert compressed(tmp_path, {field: "ab" * 200}) == ("UTF-8 text", zlib.compress(b"ab" * 200, 9))
+    assert compressed(tmp_path, {field: "a"})[1] == b"a"

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from lamofc import tasks
-from lamofc.convert import ConvertError, convert
-from lamofc.errors import ConfigError
+from lamofc.convert import convert
+from lamofc.errors import ConfigError, FetchError
 from lamofc.features import check
 from lamofc.models import placing, sd3_control
 from lamofc.tasks import text_to_image
@@ -152,7 +152,7 @@ def test_packages_are_laid_side_by_side(folders, tmp_path):
     inputs, side = requests()
     models = [sd3_control.Model(f, "condition", dtype="float32", **SMALL) for f in (made, folders["sd35"])]
     assert np.array_equal(*(m.unsplit(inputs[:1], side[:1])[0] for m in models))
-    with pytest.raises(ConvertError, match=r"no config\.json of the judge"):
+    with pytest.raises(FetchError, match=r"no config\.json of the judge"):
         convert("sd3_control", {k: packages[k] for k in "ac"}, tmp_path / "other")
 
 

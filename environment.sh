@@ -29,3 +29,5 @@ make_environment() {
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 export PATH="$venv/bin:$PATH" PYTHONPATH="$PWD/workflow/scripts${PYTHONPATH:+:$PYTHONPATH}"
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+# Containers often set it; then every call and every worker would compile Snakemake and torch again, for seconds.
+unset PYTHONDONTWRITEBYTECODE

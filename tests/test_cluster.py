@@ -137,6 +137,7 @@ def test_slurm_makes_what_a_local_run_makes(local, slurm, tmp_path):
     assert same_scores(project.contents(folder), local)
 
 
+HOUR = 3600
 NEEDED = [f"models/{m}" for m in ("dinov2-s", "smollm2-135m")] + ["data/stamps-photos", "data/capitals-choice"]
 REAL = {
     "results": "results/toy",
@@ -164,7 +165,7 @@ def real(tmp_path_factory):
     if not all((ROOT / "resources" / name).is_dir() for name in NEEDED):
         pytest.skip("run `snakemake fetch --cores 2` first: resources/ is not filled")
     folder = real_project(tmp_path_factory.mktemp("real"))
-    code, said = project.run(folder)
+    code, said = project.run(folder, seconds=HOUR)
     assert code == 0, said
     return project.contents(folder)
 
@@ -173,7 +174,7 @@ def real(tmp_path_factory):
 @pytest.mark.resources
 def test_real_models_in_their_environments(real, stand_in, tmp_path):
     folder = real_project(tmp_path / "project")
-    code, said = project.run(folder, "--sdm", "conda")
+    code, said = project.run(folder, "--sdm", "conda", seconds=HOUR)
     assert code == 0, said
     assert differences(project.contents(folder), real) == []
 
@@ -182,6 +183,6 @@ def test_real_models_in_their_environments(real, stand_in, tmp_path):
 @pytest.mark.resources
 def test_real_models_on_slurm(real, slurm, tmp_path):
     folder = real_project(tmp_path / "project")
-    code, said = project.run(folder, *SLURM)
+    code, said = project.run(folder, *SLURM, seconds=HOUR)
     assert code == 0, said
     assert differences(project.contents(folder), real) == []

@@ -97,10 +97,10 @@ def start(folder: Path, *arguments: str, log: Path | None = None, **options: Any
     )  # fmt: skip
 
 
-def run(folder: Path, *arguments: str, **options: Any) -> tuple[int, str]:
-    """-> exit code and what it printed. The session that it leaves behind, if any, is ended."""
+def run(folder: Path, *arguments: str, seconds: float = 600, **options: Any) -> tuple[int, str]:
+    """-> exit code and what it printed, of a run that may take so many seconds."""
     process = start(folder, *arguments, **options)
-    said = process.communicate(timeout=600)[0].decode()
+    said = process.communicate(timeout=seconds)[0].decode()
     return process.returncode, said
 
 

@@ -4,7 +4,8 @@ Times a dry run and, where nothing is left to do, a call that finds that out. Th
 .snakemake/log and the logs of its jobs: the share of the time that its slots were taken which was not computing, by
 rule: Snakemake's start and graph (taken to be as long as the dry run), process starts, imports. Computing is the
 processor time of the jobs' own calls, as they note it at the end of their logs. The machine must be idle otherwise,
-since a slot that waits for a processor counts as not computing.
+since a slot that waits for a processor counts as not computing. The share of the wall time counts slots without a job,
+and jobs that do not note what they computed, as not computing.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def report(run: Run, start: float) -> list[str]:
     if silent:
         lines.append(f"  {silent} jobs do not say how long they computed and are left out")
     if taken:
+        wall = run.cores * (start + run.seconds())
         lines.append(f"not computing: {100 * (1 - own / (taken + before)):.1f} % of slot time")
+        lines.append(f"not computing: {100 * (1 - own / wall):.1f} % of wall time, slots that had no job included")
     return lines
 
 
@@ -114,9 +117,10 @@ def main() -> None:
     if "Nothing to be done" in said:
         print(f"a call that finds nothing to do: {timed(*options.arguments)[0]:.1f} s")
     logs = [options.log] if options.log else sorted((ROOT / ".snakemake/log").glob("*.snakemake.log"))
-    runs = [run for run in (read(p.read_text()) for p in logs) if run.ended]
-    none = "no log tells when jobs began and ended (a --quiet run's does not)"
-    print("\n".join(report(runs[-1], start)) if runs else none)
+    runs = [(log, run) for log, run in ((p, read(p.read_text())) for p in logs) if run.ended]
+    if not runs:
+        sys.exit("no log tells when jobs began and ended (a --quiet run's does not)")
+    print("\n".join([runs[-1][0].name, *report(runs[-1][1], start)]))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from lamofc import config
+from lamofc import config, inputs
 from lamofc.config import Plan, check_arm
 from lamofc.errors import ConfigError
 
@@ -97,3 +100,21 @@ def test_transfer_rows_need_a_fitted_row_of_the_same_codec(change, tmp_path):
 def test_a_readout_of_the_readouts_file_takes_its_kind_and_keeps_its_name():
     row = Plan(DEFAULT, ROOT).all_curves["clutter.dinov2-s.block2"]
     assert row["readout"] == "probe" and row["fitted"] == "photos-probe"
+
+
+@pytest.mark.parametrize(
+    ("task", "message"), [("nosuch", "row .*: task 'nosuch' is unknown"), ("mute", "lacks `modal")]
+)
+def test_a_task_that_is_not_there_or_does_not_say_what_goes_in_is_refused(task, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lamofc.tasks.mute", SimpleNamespace(Task=type("Task", (), {})))
+    header, row = (ROOT / "config/scenarios.tsv").read_text().splitlines()[:2]
+    cells = dict(zip(header.split("\t"), row.split("\t"), strict=True)) | {"task": task}
+    (tmp_path / "rows.tsv").write_text(f"{header}\n" + "\t".join(cells.values()) + "\n")
+    with pytest.raises(ConfigError, match=message):
+        _ = Plan(DEFAULT | {"scenarios": str(tmp_path / "rows.tsv")}, ROOT).input_pairs
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow/scripts/lamofc/tasks").glob("*.py")), ids=lambda p: p.stem)
+def test_every_task_says_what_goes_in(path):
+    task = getattr(importlib.import_module(f"lamofc.tasks.{path.stem}"), "Task", None)
+    assert task is None or task.modality in (None, *inputs.MODALITIES)

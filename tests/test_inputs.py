@@ -110,3 +110,15 @@ def test_text_is_measured_whatever_its_field_is_called(field, tmp_path):
 
     assert compressed(tmp_path, {field: "ab" * 200}) == ("UTF-8 text", zlib.compress(b"ab" * 200, 9))
     assert compressed(tmp_path, {field: "a"})[1] == b"a"
+
+
+def test_sound_is_measured_as_it_is_sent(tmp_path, monkeypatch):
+    from lamofc.results.inputs import compressed
+    from lamofc.tasks import items
+
+    sound = sample("audio")["audio"]
+    monkeypatch.setattr(items, "audio", lambda path: sound)
+    form, data = compressed(tmp_path, {"audio": "a.wav"})
+    assert form == "FLAC" and np.array_equal(
+        inputs.build({"input": "flac", "parameters": {}}).decode(data)["audio"], sound
+    )

@@ -35,7 +35,9 @@ def test_share_of_time_that_is_not_computing(tmp_path, monkeypatch):
     assert [j.seconds for j in run.jobs] == [20, 10] and run.cores == 2
     assert run.seconds() == 20
     # slots: 20 + 10 s of jobs and twice 4 s before them; computing: 28 s
-    assert workflow.report(run, 4)[-1] == f"not computing: {100 * (1 - 28 / 38):.1f} % of slot time"
+    slots, wall = workflow.report(run, 4)[-2:]
+    assert slots == f"not computing: {100 * (1 - 28 / 38):.1f} % of slot time"
+    assert wall.startswith(f"not computing: {100 * (1 - 28 / 48):.1f} % of wall time")  # two slots for 4 + 20 s
 
 
 def test_jobs_that_do_not_say_are_left_out(tmp_path, monkeypatch):
@@ -43,8 +45,8 @@ def test_jobs_that_do_not_say_are_left_out(tmp_path, monkeypatch):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/one.log").write_text("10.0 s of processor time, peak 70 MiB\n")
     lines = workflow.report(workflow.read(LOG), 4)
-    assert "1 jobs do not say" in lines[-2]
-    assert lines[-1].split()[2] == f"{100 * (1 - 10 / 28):.1f}"
+    assert "1 jobs do not say" in lines[-3]
+    assert lines[-2].split()[2] == f"{100 * (1 - 10 / 28):.1f}"
 
 
 @pytest.mark.parametrize("text", ["", "Nothing to be done"])

@@ -137,8 +137,17 @@ class Plan:
     def input_pairs(self) -> list[tuple[str, str]]:
         """(curve, input arm) to run: every way to send the kind of input that the curve's task takes."""
         arms = {n: inputs.load(a["input"]).modality for n, a in self._wanted(self.all_inputs).items()}
-        takes = {c: _modality(r["task"]) for c, r in self.curves.items()} if arms else {}
+        takes = {c: self._modality(c) for c in self.curves}
         return [(c, a) for c, modality in takes.items() for a, own in arms.items() if own == modality]
+
+    def _modality(self, curve: str) -> str | None:
+        place, task = f"{self.config['scenarios']}, row {curve}", self.curves[curve]["task"]
+        try:
+            return tasks.load(task).modality
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from None
+        except AttributeError:
+            raise ConfigError(f"{place}: class Task of {task!r} lacks `modality`, which may be None") from None
 
     def _wanted(self, arms: Mapping[str, Any]) -> dict[str, Any]:
         wanted = self.config["arms"]
@@ -182,13 +191,6 @@ class Plan:
 
     def _schema(self, name: str) -> dict[str, Any]:
         return read_yaml(self.root / "config" / "schemas" / f"{name}.schema.yaml")
-
-
-def _modality(task: str) -> str | None:
-    try:
-        return getattr(tasks.load(task), "modality", None)
-    except ConfigError:
-        return None
 
 
 def read_yaml(path: Path) -> Any:

@@ -154,14 +154,14 @@ class Task(Protocol):
     """A data set and the score of a model's outputs on it.
 
     metric, unit, higher_is_better, chance: for axes and tables. `chance` is None where undefined.
-    modality: image, audio or text: what the model's inputs are, for codecs of inputs; without it there are none.
+    modality: image, audio or text: what the model's inputs are, for codecs of inputs; None: there are none.
     """
 
     metric: str
     unit: str
     higher_is_better: bool
     chance: float | None
-    modality: str
+    modality: str | None
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         """Samples of `part` ("calibration" or "test") in a fixed order."""

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pandas as pd
 from PIL import Image
 
+from lamofc.inputs.flac import InputCodec
 from lamofc.tasks import items
-
 
 TEXTS = ("prompt", "question", "text")  # fields of an item that hold what the model reads
 
@@ -42,18 +40,6 @@ def compressed(dataset: Path, item: Mapping[str, Any]) -> tuple[str, bytes]:
         Image.fromarray(items.image(dataset / item["image"])).save(file, "WEBP", lossless=True, quality=20, method=1)
         return "lossless WebP", file.getvalue()
     if "audio" in item:
-        return "FLAC", flac((items.audio(dataset / item["audio"]) * 32768).astype(np.int16))
+        return "FLAC", InputCodec().encode({"audio": items.audio(dataset / item["audio"])})
     raw = next(item[k] for k in TEXTS if k in item).encode()
     return "UTF-8 text", min(raw, zlib.compress(raw, 9), key=len)
-
-
-def flac(sound: np.ndarray, rate: int = 16000) -> bytes:
-    """int16 (samples,) -> a FLAC file."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=rate, layout="mono")
-        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
-        frame.sample_rate = rate
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()

@@ -14,7 +14,7 @@ from lamofc.interfaces import Example
 class Task:
     """outcome: {"cosine"} of a sample, mean over its tensors. flipped: any bit differs. damage: 1 - cosine."""
 
-    metric, unit, higher_is_better, chance = "cosine", "%", True, None
+    metric, unit, higher_is_better, chance, modality = "cosine", "%", True, None, None
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         pass

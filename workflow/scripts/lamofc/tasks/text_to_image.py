@@ -24,7 +24,7 @@ class Task:
     photographs', `frechet_to_reference` to the uncompressed run's images, and `psnr_to_reference`.
     """
 
-    metric, unit, higher_is_better, chance = "CLIP score", "", True, None
+    metric, unit, higher_is_better, chance, modality = "CLIP score", "", True, None, None
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset, self.judge = dataset, ImageJudge(Path(weights) / "judge")

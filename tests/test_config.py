@@ -99,7 +99,7 @@ def test_transfer_rows_need_a_fitted_row_of_the_same_codec(change, tmp_path):
 
 def test_a_readout_of_the_readouts_file_takes_its_kind_and_keeps_its_name():
     row = Plan(DEFAULT, ROOT).all_curves["clutter.dinov2-s.block2"]
-    assert row["readout"] == "probe" and row["fitted"] == "photos-probe"
+    assert row["readout"] == "probe" and row["fitted"] == "pictures-probe"
 
 
 @pytest.mark.parametrize(

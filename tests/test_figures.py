@@ -128,9 +128,14 @@ def test_ladders_that_do_not_fall_or_break_are_named():
     from tables.ladders import describe
 
     good = pd.DataFrame({"bytes": [9, 5, 2], "rel_mse": [0.0, 0.1, 1.0], "flips": [0, 3, 40]})
-    good = good.assign(score=[80.0, 78, 20], reference_score=80.0, score_low=[70, 68, 12], score_high=[88, 86, 30])
-    assert describe(good) == {"points": 3, "rate_falls": True, "flips_first": 0, "start": "no visible loss",
+    good = good.assign(score=[80.0, 78, 20], reference_score=80.0)
+
+    def loses(row):
+        return row.score < 70
+
+    assert describe(good, loses) == {"points": 3, "rate_falls": True, "flips_first": 0, "start": "no visible loss",
                               "flips_last": 40, "end": "broken"}  # fmt: skip
-    turned = describe(good.iloc[::-1])
+    turned = describe(good.iloc[::-1], loses)
     assert (turned["rate_falls"], turned["start"], turned["end"]) == (False, "VISIBLE LOSS", "NOT BROKEN")
-    assert describe(good.iloc[:1])["start"] == "lossless" and describe(good.iloc[:1])["end"] == "-"
+    alone = describe(good.iloc[:1], loses)
+    assert alone["start"] == "lossless" and alone["end"] == "-"

@@ -169,7 +169,7 @@ def project(tmp_path, weights):
                                      "packages": [], "convert": "hub_folder", "options": {"image_size": 56}}},
         "datasets.yaml": {"pictures": {"builder": "image_folder", "packages": [], "licence": "-", "seed": 1,
                                        "options": {"folder": str(tmp_path / "pictures"), "size": 56}}},
-        "readouts.yaml": {"colours": {"kind": "probe", "model": "tiny-vit", "split": "block3", "dataset": "pictures",
+        "readouts.yaml": {"colours": {"kind": "probe", "model": "tiny-vit", "split": "block3", "datasets": ["pictures"],
                                       "task": "classification"}},
     }  # fmt: skip
     for name, row in rows.items():
@@ -186,7 +186,7 @@ def test_a_further_vit_and_a_folder_of_images_are_config_rows_alone(project, wei
     row, (name, readout) = plan.curves["colours"], ("colours", plan.readouts["colours"])
     model_row, data = plan.models[row["model"]], plan.datasets[row["dataset"]]
     dataset = datasets.build(data["builder"], {}, project / "data", data["options"], data["seed"])
-    fit_readout(name, readout, model_row, weights["vit"], dataset, project / "readout.safetensors")
+    fit_readout(name, readout, model_row, weights["vit"], [dataset], project / "readout.safetensors")
     extract(row, model_row, weights["vit"], dataset, project / "readout.safetensors", project / "features")
     store, lines = FeatureReader(project / "features/test.zarr"), list(read_lines(project / "features/test.jsonl"))
     task = tasks.build(row["task"], dataset, weights["vit"])

@@ -196,8 +196,9 @@ def shipped_model(wildcards):
 
 
 def training_features(wildcards):
-    """What a network that does not ship is trained on: calibration features of all curves of the run."""
-    return [] if shipped_network(wildcards) else [f"{RESULTS}/features/{c}" for c in plan.curves]
+    """What a network that does not ship is trained on: calibration features of curves of the run."""
+    wanted = plan.networks[wildcards.network].get("curves", plan.curves)
+    return [] if shipped_network(wildcards) else [f"{RESULTS}/features/{c}" for c in wanted if c in plan.curves]
 
 
 def entry_of(wildcards):

@@ -2,7 +2,7 @@
 rule fit_readout:
     input:
         model=lambda w: f"resources/models/{readout_row(w)['model']}",
-        dataset=lambda w: f"resources/data/{readout_row(w)['dataset']}",
+        datasets=lambda w: [f"resources/data/{d}" for d in readout_row(w)["datasets"]],
         shipped=shipped_readout,
         sources=lambda w: sources("lamofc.stages.fit_readout", *readout_modules(w)),
     output:

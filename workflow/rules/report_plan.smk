@@ -25,7 +25,7 @@ TABLES = {
     "models": (["scores", "samples"], {}),
     "differences": (["scores", "samples"], {}),
     "break_even": (["scores", "inputs"], DEVICES),
-    "ladders": (["scores"], {}),
+    "ladders": (["scores", "samples"], {}),
 }
 if any(a.startswith("dtufc-") for a in plan.arms):
     FIGURES["anchors"] = (["scores"], {})

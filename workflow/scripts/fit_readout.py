@@ -12,6 +12,6 @@ with logged(snakemake.log[0]):
         row=params.row,
         model_row=params.model_row,
         weights=Path(files.model),
-        dataset=Path(files.dataset),
+        datasets=[Path(d) for d in files.datasets],
         out=Path(snakemake.output[0]),
     )

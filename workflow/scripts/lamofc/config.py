@@ -177,11 +177,14 @@ class Plan:
         return row | {"readout": self.readouts[name]["kind"], "fitted": name}
 
     def _check_references(self, row: Mapping[str, Any], place: str) -> None:
-        for key, table in (("model", self.models), ("dataset", self.datasets)):
-            if key == "dataset" and self.models[row["model"]]["family"] == "hosted":
-                continue  # a folder of resources/features, which users fill
-            if row[key] not in table:
-                raise ConfigError(f"{place}: {key} {row[key]!r} is no row of {self.config[key + 's']}")
+        """ConfigError if `row` names a model, or in `dataset` or `datasets` a data set, that has no row."""
+        if row["model"] not in self.models:
+            raise ConfigError(f"{place}: model {row['model']!r} is no row of {self.config['models']}")
+        if self.models[row["model"]]["family"] == "hosted":
+            return  # its data set is a folder of resources/features, which users fill
+        for name in row.get("datasets") or [row["dataset"]]:
+            if name not in self.datasets:
+                raise ConfigError(f"{place}: dataset {name!r} is no row of {self.config['datasets']}")
 
     def _table(self, name: str) -> dict[str, Any]:
         path = self.config[name]

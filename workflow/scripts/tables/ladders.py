@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from lamofc.results import numbers, table
+from lamofc import statistics
+from lamofc.results import numbers, outcomes, table
 
 CAPTION = (
     "Ladders as they ran. rate falls: every point has fewer bytes than the one before. start: flips at the first "
-    "point, and whether its 95 % interval holds the uncompressed score. end: the same at the last point, which is "
-    "broken when its interval no longer holds that score. lossless: every point gave the features back bit for bit "
-    "and no outcome flipped."
+    "point; a loss is visible when some outcome flips and the 95 % interval of the loss of score against the "
+    "uncompressed run on the same samples (paired bootstrap) lies above zero. end: the same at the last point, which "
+    "is broken when that interval lies above zero. lossless: every point gave the features back bit for bit and no "
+    "outcome flipped."
 )
 
 
-def make(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def make(scores: Path, samples: Path) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     rows = table.read(scores)
+    drawn = dict(outcomes.by_curve(samples, rows))
     groups = rows.groupby(["curve", "codec"], sort=False)
-    tidy = pd.DataFrame([{"curve": c, "codec": a} | describe(own) for (c, a), own in groups])
+    tidy = pd.DataFrame([{"curve": c, "codec": a} | describe(own, partial(_loses, drawn[c])) for (c, a), own in groups])
     printed = pd.DataFrame(
         {
             "curve": tidy.curve,
@@ -33,8 +38,8 @@ def make(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     return tidy, printed, CAPTION
 
 
-def describe(own: pd.DataFrame) -> dict[str, object]:
-    """One ladder, rows in its order."""
+def describe(own: pd.DataFrame, loses: Callable[[pd.Series], bool]) -> dict[str, object]:
+    """One ladder, rows in its order; `loses` tells whether a row's score is below the uncompressed one."""
     first, last = own.iloc[0], own.iloc[-1]
     exact = bool((own.rel_mse == 0).all() and (own.flips == 0).all() and (own.score == own.reference_score).all())
     single = len(own) == 1
@@ -42,11 +47,12 @@ def describe(own: pd.DataFrame) -> dict[str, object]:
         "points": len(own),
         "rate_falls": bool((own.bytes.diff().dropna() < 0).all()),
         "flips_first": int(first.flips),
-        "start": "lossless" if exact else "no visible loss" if _holds(first) else "VISIBLE LOSS",
+        "start": "lossless" if exact else "VISIBLE LOSS" if first.flips and loses(first) else "no visible loss",
         "flips_last": int(last.flips),
-        "end": "-" if single else "NOT BROKEN" if _holds(last) else "broken",
+        "end": "-" if single else "broken" if loses(last) else "NOT BROKEN",
     }
 
 
-def _holds(row: pd.Series) -> bool:
-    return bool(row.score_low <= row.reference_score <= row.score_high)
+def _loses(drawn: outcomes.Resamples, row: pd.Series) -> bool:
+    """The loss of score on the same samples is told from none."""
+    return statistics.percentiles(drawn.reference - drawn.quality[row.codec, row.point])[0] > 0

@@ -56,9 +56,15 @@ def load(name: str) -> type[Coding]:
 
 
 def at_point(entry: Mapping[str, Any], point: Any) -> dict[str, Any]:
-    """A row of config/inputs.yaml at one point of its ladder: {"input": name, "parameters": {...}}."""
-    knob = load(entry["input"]).knob
-    return {"input": entry["input"], "parameters": {**entry.get("parameters", {}), knob: point}}
+    """A row of config/inputs.yaml at one point of its ladder, the knob's value or a mapping of parameters:
+    {"input": name, "parameters": {...}}."""
+    changes = point if isinstance(point, Mapping) else {load(entry["input"]).knob: point}
+    return {"input": entry["input"], "parameters": {**entry.get("parameters", {}), **changes}}
+
+
+def point_name(entry: Mapping[str, Any], point: Any) -> str:
+    """The changed values as written in tables and file names: the knob's, others after it."""
+    return "-".join(f"{v:g}" for v in (point.values() if isinstance(point, Mapping) else [point]))
 
 
 def build(entry: Mapping[str, Any]) -> Coding:

@@ -27,7 +27,7 @@ def encode(
 
     weights: the model's folder, where a task reads its tokenizer.
     """
-    task, names, clocks = tasks.build(row["task"], dataset, weights), [f"{p:g}" for p in ladder], []
+    task, names, clocks = tasks.build(row["task"], dataset, weights), [inputs.point_name(entry, p) for p in ladder], []
     with whole_directory(out) as folder, threadpool_limits(1):
         words = {e.id: _words(e.inputs) for e in task.examples("test", row["n"])}
         beside = _common(words, dataset)

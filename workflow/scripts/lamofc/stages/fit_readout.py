@@ -1,10 +1,11 @@
-"""Readouts of vision tails, fitted on the calibration part of a data set: deterministic, no augmentation."""
+"""Readouts of vision tails, fitted on the calibration parts of data sets: deterministic, no augmentation."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,30 @@ STEPS = 200
 
 
 def fit_readout(
-    name: str, row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, out: Path
+    name: str, row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, datasets: Sequence[Path], out: Path
 ) -> None:
     """Weights of a row of config/readouts.yaml: those that ship, else fitted on the unsplit model's token maps.
 
-    All calibration samples of the row's data set are used, whatever the codecs' calibration uses of them.
+    All calibration samples of the row's data sets are used, whatever the codecs' calibration uses of them.
     """
     if "sha256" in row:
         with whole_file(out) as partial:
             shutil.copyfile(networks.shipped(name, row, ROOT), partial)
         return
     start = time.process_time()
-    arrays = fitted(row, model_row, weights, dataset)
+    arrays = fitted(row, model_row, weights, datasets)
     with whole_file(out) as partial:
         save_file({k: v.detach().cpu().contiguous() for k, v in arrays.items()}, partial)
     print(f"fitted in {time.process_time() - start:.0f} s of CPU", flush=True)
 
 
 def fitted(
-    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path
+    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, datasets: Sequence[Path]
 ) -> dict[str, torch.Tensor]:
     """The weights that `readout.load` takes."""
     torch.manual_seed(0)
     model = models.build(model_row, weights, row["split"], row["kind"])
-    batches = _batches(model, tasks.build(row["task"], dataset, weights))
+    batches = chain.from_iterable(_batches(model, tasks.build(row["task"], d, weights)) for d in datasets)
     if isinstance(model.readout, Depth):
         return fit_depth(model.readout, list(batches))
     inputs, targets = [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_pins_equal_the_lock_file(path):
     for pin in pins:
         name, version = pin.split("==")
         assert LOCK[name] == version, f"{path.name}: {pin}, requirements.lock has {LOCK[name]}"
+
+
+def test_what_is_asked_for_is_locked_and_python_is_the_same_everywhere():
+    asked = [line.split("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines()]
+    for name, _, version in (line.partition("==") for line in asked if line):
+        locked = LOCK[name.replace("_", "-")]
+        assert version in ("", locked), f"requirements.in: {name}=={version}, requirements.lock has {locked}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11,<3.12" and "dependencies" not in project
+    environments = [yaml.safe_load(path.read_text()) for path in (ROOT / "envs").glob("*.yaml")]
+    assert all("python =3.11" in environment["dependencies"] for environment in environments)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.stem)

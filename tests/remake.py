@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
         if codecs.needs_fit(arm) and not feature_samples.network_of(arm):
             make(folder, name, arm)
     paths = synthetic_results.make(folder / "results", curves=2, codecs=["identity", "uq-ec", "topk"], n=20)
-    figure = importlib.import_module("figures.rate_score").draw(scores=paths["scores"])
+    figure = importlib.import_module("figures.rate_score").draw(scores=paths["scores"], families={})
     plotting.save(figure, *(folder / f"f.{kind}" for kind in ("svg", "pdf", "png")))
     table = importlib.import_module("tables.rate_at").make(scores=paths["scores"], samples=paths["samples"])
     numbers.write(*table, *(folder / f"t.{kind}" for kind in ("tsv", "md", "tex")))

@@ -99,7 +99,8 @@ def _scored(
         row = curve | {
             "codec": codec, "family": family, "point": point, "n": n, "elements": elements,
             "bytes": int(rate * elements / 8), "side_bytes": 20 * n, "asset_bytes": int(need * 1e5), "bpfp": rate,
-            "ebpfp": rate * 32 / bits, "ratio": bits / rate, "rel_mse": 0.0 if exact else 2.0 ** (-2 * rate),
+            "ebpfp": rate * 32 / bits, "ratio": bits / rate, "mse": 0.0 if exact else 3 * 2.0 ** (-1.9 * rate),
+            "rel_mse": 0.0 if exact else 2.0 ** (-2 * rate),
             "cosine": 1 - (0 if exact else 2.0 ** (-2 * rate) / 2), "cka": 1 - harm.mean() / 2, "metric": kind.metric,
             "unit": kind.unit, "higher_is_better": kind.higher_is_better,
             "score": float(score(None, found)), "score_low": low, "score_high": high,
@@ -122,7 +123,14 @@ def beside(folder: Path, scores: Path) -> dict[str, Path]:
     table = pd.read_csv(scores, sep="\t", dtype={"point": str})
     parts = {"tokens": 0.6, "key": 0.3, "side information": 0.08, "framing": 0.02}
     bits = [
-        {"curve": r.curve, "codec": r.codec, "point": r.point, "part": part, "bytes": int(share * r.bytes)}
+        {
+            "curve": r.curve,
+            "codec": r.codec,
+            "point": r.point,
+            "part": part,
+            "bytes": int(share * r.bytes),
+            "padding": 0.1 if r.family == "learned" else None,
+        }
         for r in table.itertuples()
         for part, share in parts.items()
     ]

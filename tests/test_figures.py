@@ -2,6 +2,9 @@
 
 import hashlib
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,13 @@ import synthetic_results
 from lamofc import plotting
 from lamofc.dtypes import from_float32
 from lamofc.interfaces import TensorSpec
-from lamofc.results import features, latency, numbers, operating, table
+from lamofc.results import features, latency, numbers, operating, sections, table
 from lamofc.store import write_all
 
 SCRIPTS = Path(plotting.__file__).parents[1]
 DEVICES = {"sender": 0.2, "receiver": 5}
+FAMILIES = {"dinov2-s": "vit", "smollm2-135m": "state_space_lm", "whisper-tiny-en": "whisper"}
+CODERS = {"uq-ec": {"file": "codecs/uq_ec.py", "parameters": {"scales": "stream"}}}
 CODECS = ["identity", "cast", "lossless-zstd", "uq-ec", "hadamard", "dtufc-hyperprior-nearest", 
           "dtufc-hyperprior-floor", "topk", "kvtc", "input-jpegxl", "uq-ec-zero-shot"]  # fmt: skip
 
@@ -46,13 +51,18 @@ def run(tmp_path_factory):
 
 
 def arguments(function, paths):
-    values = paths | {"devices": DEVICES, "anchor": "uq-ec"}
+    values = paths | {"devices": DEVICES, "anchor": "uq-ec", "families": FAMILIES, "coders": CODERS, "section": None}
     return {k: values[k] for k in function.__code__.co_varnames[: function.__code__.co_argcount]}
 
 
 def make(name, paths):
     function = importlib.import_module(f"tables.{name}").make
     return function(**arguments(function, paths))
+
+
+def drawn(name, paths, **more):
+    function = importlib.import_module(f"figures.{name}").draw
+    return function(**arguments(function, paths) | more)
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (SCRIPTS / "figures").glob("*.py")))
@@ -139,3 +149,70 @@ def test_ladders_that_do_not_fall_or_break_are_named():
     assert (turned["rate_falls"], turned["start"], turned["end"]) == (False, "VISIBLE LOSS", "NOT BROKEN")
     alone = describe(good.iloc[:1], loses)
     assert alone["start"] == "lossless" and alone["end"] == "-"
+
+
+def test_figures_are_equal_in_another_process(run, tmp_path):
+    """With another seed of Python's hashes: no order of sets gets into the files."""
+    digests = []
+    for seed in ("0", "1"):
+        files = [tmp_path / f"{seed}.{kind}" for kind in ("svg", "pdf", "png")]
+        code = f"""import importlib
+from pathlib import Path
+from lamofc.stages import draw
+draw.draw("heatmap", {{"scores": Path({str(run["scores"])!r}), "rates": Path({str(run["rates"])!r})}},
+          {{"families": {FAMILIES!r}}}, *map(Path, {[str(f) for f in files]!r}))"""
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(SCRIPTS)}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        digests.append([hashlib.sha256(f.read_bytes()).hexdigest() for f in files])
+    assert digests[0] == digests[1]
+
+
+def test_legends_are_outside_and_every_axis_has_a_unit(run):
+    """Panels that stand in a grid may leave the label of the x axis to the lowest of their column."""
+    for name in ("rate_score", "should_i_split", "generalisation", "anchors"):
+        figure = drawn(name, run)
+        assert not any(a.get_legend() for a in figure.axes) and len(figure.legends) == 1
+        assert all(a.get_ylabel() for a in figure.axes) and any(a.get_xlabel() for a in figure.axes)
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and not any(a.bbox.overlaps(box) for a in figure.axes)
+
+
+def test_sections_and_their_pages(run):
+    rows = table.read(run["scores"])
+    groups = sections.of(rows, FAMILIES)
+    assert list(groups) == ["vision", "state space", "audio"] and [len(g) for g in groups.values()] == [2, 1, 1]
+    assert len(drawn("rate_score", run).axes) == 4 and len(drawn("rate_score", run, section="vision").axes) == 2
+
+
+def test_a_codec_looks_the_same_everywhere(run):
+    looks = plotting.looks(table.read(run["scores"]))
+    assert len({(k.marker, k.filled, k.dash) for k in looks.values()}) == len(looks) == len(CODECS)
+    assert looks["uq-ec"].marker == looks["uq-ec-zero-shot"].marker == plotting.look("numeric")[0]
+
+
+def test_thirty_panels_fit_a_page():
+    groups = {"vision": [f"v{i}" for i in range(12)], "language": [f"l{i}" for i in range(12)], "audio": list("abcdef")}
+    figure, panels = plotting.sections(groups, 5, 0.95)
+    boxes = [a.get_position().bounds for a in panels.values()]
+    assert len(boxes) == 30 and figure.get_size_inches()[1] <= plotting.TALL + 0.01
+    assert len({(round(x, 6), round(y, 6)) for x, y, *_ in boxes}) == 30 and min(h for *_, h in boxes) > 0
+
+
+def test_bits_by_category_counts_what_is_not_reached(run):
+    tidy, printed, _ = make("bits_by_category", run)
+    at = pd.read_csv(run["rates"], sep="\t")
+    vision = at[(at.target == 0.99) & (at.codec == "topk") & at.curve.str.contains("dinov2")]
+    row = tidy[(tidy.codec == "topk") & (tidy.section == "vision")].iloc[0]
+    assert row.curves == 2 and row.reached == np.isfinite(vision.bpfp).sum() and row.bits == vision.bpfp.median()
+    line = printed.set_index("codec").loc["uq-ec"]
+    assert line.exploits.startswith("Uniform quantiser") and line.exploits.endswith("(scales stream)")
+    assert printed.set_index("codec").loc["kvtc", "vision"] == "–"
+
+
+def test_long_tables_are_longtables():
+    long = pd.DataFrame({"a": range(60), "b": "x" * 60})
+    assert r"\begin{longtable}{lp{0.3\textwidth}}" in numbers.latex(long, "c") and r"\endhead" in numbers.latex(
+        long, "c"
+    )
+    assert r"\begin{tabular}{ll}" in numbers.latex(long.head(3).assign(b="x"), "c")

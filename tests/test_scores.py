@@ -53,6 +53,7 @@ def test_distortion_weighs_tensors_equally():
     a, b = np.array([[3, 4], [0, 5]], np.float32), np.full((1, 1, 2), 2, np.float32)
     meter.add({"a": a, "b": b}, {"a": a, "b": b * 0.5})
     assert meter.rel_mse() == pytest.approx((0 + 0.25) / 2)
+    assert meter.mse() == pytest.approx(2 / 6)  # two values off by one, of six
     assert meter.cosine() == pytest.approx(1.0)
 
 

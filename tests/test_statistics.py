@@ -55,3 +55,14 @@ def test_numbers_have_the_digits_that_their_interval_supports(value, low, high, 
 
 def test_latex_escapes():
     assert r"a\_b & 5\% \\" in numbers.latex(pd.DataFrame({"x_": ["a_b"], "y": ["5%"]}), "c")
+
+
+def test_weighted_rank_correlation_is_that_of_points_written_out():
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 5, 12), rng.normal(size=12)
+    weights = rng.integers(0, 4, (5, 12))
+    weights[4] = 0
+    weights[4, 3] = 2  # a single point has no order
+    found = statistics.weighted_rank_correlations(x, y, weights)
+    wanted = [statistics.rank_correlation(np.repeat(x, w), np.repeat(y, w)) for w in weights[:4]]
+    assert found[:4] == pytest.approx(wanted) and np.isnan(found[4])

@@ -1,4 +1,6 @@
 # What the report consists of: figures, tables, and what each of them reads.
+from lamofc.results import sections
+
 ANCHOR = {"anchor": config["anchor"]}
 COLLECTED = {
     "scores": f"{RESULTS}/scores.tsv",
@@ -9,28 +11,45 @@ COLLECTED = {
     "features": [f"{RESULTS}/features/{c}" for c in plan.curves],
 }
 DEVICES = {"devices": config["devices"]}
-# name: (what it reads, what the configuration tells it)
+# By family of their models language curves are told from state-space ones: sections of figures and tables.
+FAMILIES = {"families": {n: m["family"] for n, m in plan.models.items()}}
+SECTIONS = sorted({sections.name(r["category"], FAMILIES["families"][r["model"]]) for r in plan.curves.values()})
+CODERS = {
+    "coders": {
+        n: {
+            "file": f"{kind}s/{e[kind].replace('-', '_')}.py",
+            "parameters": e.get("parameters", {}) | ({"assets": "of another data set"} if "transfer" in e else {}),
+        }
+        for kind, entries in {"codec": plan.all_arms, "input": plan.all_inputs}.items()
+        for n, e in entries.items()
+    }
+}
+# name: (what it reads, what the configuration tells it); <figure>-<page> is one more page of a figure
 FIGURES = {
-    "rate_score": (["scores"], {}),
-    "heatmap": (["scores", "rates"], {}),
-    "should_i_split": (["scores", "inputs"], DEVICES),
+    "rate_score": (["scores"], FAMILIES),
+    "heatmap": (["scores", "rates"], FAMILIES),
+    "split_overview": (["scores", "inputs"], DEVICES | FAMILIES),
+    "should_i_split": (["scores", "inputs"], DEVICES | FAMILIES),
     "cost": (["scores"], {}),
     "where_bits_go": (["scores", "bits"], {}),
-    "distortion_score": (["scores"], {}),
+    "distortion_score": (["scores"], FAMILIES),
     "feature_statistics": (["scores", "features"], {}),
 }
 TABLES = {
     "rate_at": (["scores", "samples"], {}),
     "codecs": (["scores", "rates"], ANCHOR),
+    "bits_by_category": (["scores", "rates"], FAMILIES | CODERS),
     "models": (["scores", "samples"], {}),
     "differences": (["scores", "samples"], {}),
     "break_even": (["scores", "inputs"], DEVICES),
     "ladders": (["scores", "samples"], {}),
 }
+if len(SECTIONS) > 1:
+    FIGURES |= {f"rate_score-{sections.slug(s)}": (["scores"], FAMILIES | {"section": s}) for s in SECTIONS}
 if any(a.startswith("dtufc-") for a in plan.arms):
-    FIGURES["anchors"] = (["scores"], {})
+    FIGURES["anchors"] = (["scores"], FAMILIES)
 if any("transfer" in plan.arms[a] for _, a in plan.pairs if a in plan.arms):
-    FIGURES["generalisation"] = (["scores"], {})
+    FIGURES["generalisation"] = (["scores"], FAMILIES)
 if config["anchor"] in plan.arms:
     TABLES |= {"bd_rate": (["scores", "samples"], ANCHOR), "bd_score": (["scores", "samples"], ANCHOR)}
 
@@ -46,7 +65,7 @@ def report_files():
 
 def caption_of(name):
     """Captions go through params, since the path of a caption file cannot hold a wildcard."""
-    return Path(workflow.basedir, "workflow", "report", f"{name}.rst").read_text()
+    return Path(workflow.basedir, "workflow", "report", f"{name.partition('-')[0]}.rst").read_text()
 
 
 def inputs_of(folder, known, wildcard):
@@ -54,6 +73,6 @@ def inputs_of(folder, known, wildcard):
 
     def inputs(wildcards):
         name = wildcards[wildcard]
-        return {k: COLLECTED[k] for k in known[name][0]} | {"sources": sources(f"{folder}.{name}")}
+        return {k: COLLECTED[k] for k in known[name][0]} | {"sources": sources(f"{folder}.{name.partition('-')[0]}")}
 
     return inputs

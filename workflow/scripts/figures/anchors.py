@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from lamofc import plotting
-from lamofc.results import table
+from lamofc.plotting import Look
+from lamofc.results import sections, table
 
 PREFIX = "dtufc-"
-# Arms differ by network (colour) and by assignment (filled: nearest; hollow: floor).
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
-MARKERS = ("^", "o", "D", "v")
+SHADES = ("#d55e00", "#5e2a00", "#f0a35e")  # of the learned family's colour: one per network
 
 
-def draw(scores: Path) -> Figure:
+def draw(scores: Path, families: Mapping[str, str]) -> Figure:
     rows = table.read(scores)
-    rows = rows[rows.codec.str.startswith(PREFIX) | (rows.rel_mse == 0)]
-    names = table.curves(rows)
-    networks = sorted({_network(c) for c in rows.codec if c.startswith(PREFIX)})
-    figure, axes = plotting.panels(len(names), 4, 1.6)
-    for panel, name in zip(axes, names, strict=True):
-        _panel(panel, rows[rows.curve == name], networks)
-    for panel in axes[-min(4, len(names)) :]:
-        panel.set_xlabel("bits per feature point (log)")
-    plotting.legend(figure, _entries(rows, networks), columns=4)
+    rows = rows[_is_anchor(rows.codec) | (rows.rel_mse == 0)]
+    looks = _looks([c for c in rows.codec.unique() if c.startswith(PREFIX)])
+    groups = sections.of(rows, families)
+    figure, panels = plotting.sections(groups, 5, 0.95)
+    for name, panel in panels.items():
+        _panel(panel, rows[rows.curve == name], looks)
+        if name in plotting.lowest(groups, 5):
+            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=6)
+    plotting.shared_bits(panels.values(), rows[rows.family != "input"].bpfp)
+    arms = [Line2D([], [], label=c, **look.line(4)) for c, look in looks.items()]
+    band = Patch(color="#888888", alpha=0.25, lw=0, label="95 % interval (nearest)")
+    plotting.legend(figure, [*arms, *plotting.reference_entries(), band], columns=4)
     return figure
+
+
+def _is_anchor(codecs: pd.Series) -> pd.Series:
+    """Anchors as fitted on the curve's own data; zero-shot rows are another figure's."""
+    return codecs.str.startswith(PREFIX) & ~codecs.str.endswith("-zero-shot")
 
 
 def _network(codec: str) -> str:
     return codec.removeprefix(PREFIX).removesuffix("-nearest").removesuffix("-floor")
 
 
-def _look(codec: str, networks: list[str]) -> dict[str, object]:
-    number = networks.index(_network(codec)) % len(COLOURS)
-    hollow = codec.endswith("-floor")
-    return {"color": COLOURS[number], "marker": MARKERS[number], "mfc": "w" if hollow else COLOURS[number],
-            "ls": "--" if hollow else "-", "ms": 3.5, "mew": 0.7}  # fmt: skip
+def _looks(codecs: list[str]) -> dict[str, Look]:
+    """The learned family's marker; networks differ in shade, assignment in filling: nearest full, floor hollow."""
+    networks = sorted({_network(c) for c in codecs}, key=lambda n: (n != "hyperprior", n))
+    marker, _ = plotting.look("learned")
+    found = {}
+    for codec in sorted(codecs, key=lambda c: (networks.index(_network(c)), c.endswith("-floor"))):
+        shade, floor = SHADES[networks.index(_network(codec)) % len(SHADES)], codec.endswith("-floor")
+        found[codec] = Look(marker, shade, 0.0 if floor else 1.0, "--" if floor else "-")
+    return found
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, networks: list[str]) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     first = rows.iloc[0]
-    for _, codec, points in table.ladders(rows[rows.codec.str.startswith(PREFIX)]):
-        look = _look(codec, networks)
-        axes.plot(points.bpfp, points.score, **look, zorder=4)
-        axes.fill_between(points.bpfp, points.score_low, points.score_high, color=look["color"], alpha=0.12, lw=0)
+    own = rows[rows.codec.isin(list(looks))]
+    for _, codec, points in table.ladders(own):
+        axes.plot(points.bpfp, points.score, **looks[codec].line(3), lw=0.8, zorder=4)
+        if not codec.endswith("-floor"):
+            axes.fill_between(points.bpfp, points.score_low, points.score_high, color=looks[codec].colour, alpha=0.13,
+                              lw=0)  # fmt: skip
     plotting.reference_lines(axes, first, table.lossless_floor(rows))
-    plotting.score_axes(axes, first, rows.score)
-    plotting.title(axes, first, f"{first.category}: ")
-
-
-def _entries(rows: pd.DataFrame, networks: list[str]) -> list[Line2D]:
-    arms = [c for c in rows.codec.unique() if c.startswith(PREFIX)]
-    return [Line2D([], [], label=c, **_look(c, networks)) for c in arms] + plotting.reference_entries()
+    plotting.score_axes(axes, first, own.score)
+    plotting.title(axes, first)

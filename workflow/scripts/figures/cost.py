@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,27 @@ from lamofc import plotting
 from lamofc.results import operating, table
 
 SAMPLES = np.array([1, 100, 1_000_000])
-NAMED = 4  # codecs of fewest bits that are named, beside those that none beats in both bits and speed
 
 
 def draw(scores: Path) -> Figure:
     rows = table.read(scores)
-    codecs = summary(operating.points(rows))
-    figure, axes = plotting.panels(3, 3, 2.4)
+    codecs, looks = summary(operating.points(rows)), plotting.looks(rows)
+    figure, axes = plotting.panels(3, 3, 2.9)
     for panel, column, name in zip(axes, ("encode_mbps", "decode_mbps"), ("encoder", "decoder"), strict=False):
-        _scatter(panel, codecs, column)
+        _scatter(panel, codecs, column, looks)
         panel.set_ylabel(f"{name} (MB/s of features)")
-        panel.set_xlabel("bits / uncompressed bits")
-    _amortised(axes[2], codecs)
-    figure.suptitle("At 99 % of the score, mean over curves that keep it; hollow: not kept on all curves", fontsize=7)
-    plotting.legend(figure, plotting.handles(codecs.family))
+    _amortised(axes[2], codecs, looks)
+    figure.suptitle(
+        "At 99 % of the score, geometric mean over the curves that a codec keeps it on, their number in the legend",
+        fontsize=7,
+    )
+    count = dict(zip(codecs.codec, codecs.curves, strict=True))
+    ran = rows.groupby("codec").curve.nunique()
+    entries = plotting.codec_entries(looks, codecs.codec)
+    for entry in entries:
+        codec = entry.get_label()
+        entry.set_label(f"{codec} ({count[codec]} of {ran[codec]})")
+    plotting.legend(figure, entries, columns=4)
     return figure
 
 
@@ -41,37 +49,25 @@ def summary(points: pd.DataFrame) -> pd.DataFrame:
     return found.assign(curves=points.groupby("codec", sort=False).size().to_numpy()).reset_index()
 
 
-def _scatter(axes: Axes, codecs: pd.DataFrame, column: str) -> None:
-    most = codecs.curves.max()
+def _scatter(axes: Axes, codecs: pd.DataFrame, column: str, looks: Mapping[str, plotting.Look]) -> None:
     for row in codecs.itertuples():
-        marker, colour = plotting.look(row.family)
-        everywhere = row.curves == most
-        fill = colour if everywhere else "w"
-        axes.plot(row.share, getattr(row, column), marker=marker, ls="", ms=4, color=colour, mfc=fill)
-    axes.set(xscale="log", yscale="log")
-    axes.margins(0.12)
-    plotting.bits_axis(axes.xaxis, fine=True)
+        axes.plot(row.share, getattr(row, column), **looks[row.codec].line(4.5, ls=""))
+    axes.set(xscale="log", yscale="log", xlabel="bits / uncompressed bits (log)")
+    axes.margins(0.08)
+    plotting.bits_axis(axes.xaxis)
     plotting.bits_axis(axes.yaxis)
     axes.grid()
-    plotting.name_points(axes, _named(codecs, column), column)
 
 
-def _named(codecs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Codecs that no other beats in both speed and bits, and those of fewest bits."""
-    ordered = codecs.sort_values(["share", column], ascending=[True, False])
-    best = ordered[column].cummax()
-    return ordered[((ordered[column] >= best) & ~best.duplicated()) | (np.arange(len(ordered)) < NAMED)]
-
-
-def _amortised(axes: Axes, codecs: pd.DataFrame) -> None:
-    columns = [f"at {s}" for s in SAMPLES]
+def _amortised(axes: Axes, codecs: pd.DataFrame, looks: Mapping[str, plotting.Look]) -> None:
     for row in codecs.to_dict("records"):
-        marker, colour = plotting.look(row["family"])
-        axes.plot(SAMPLES, [row[c] for c in columns], marker=marker, color=colour, lw=0.7)
-    axes.set(xscale="log", yscale="log")
-    axes.set_xticks(SAMPLES, ["1", "100", "10$^6$"])
+        style = looks[row["codec"]].line(3.5, lw=0.7)
+        axes.plot(SAMPLES, [row[f"at {s}"] for s in SAMPLES], **style)
+    axes.axhline(1, color="#999999", lw=0.6, zorder=0)
+    axes.set(xscale="log", yscale="log", xlabel="samples that share the assets")
+    axes.set_xticks(SAMPLES, ["1", "100", "1 000 000"])
     axes.xaxis.set_minor_locator(plotting.no_ticks())
-    plotting.bits_axis(axes.yaxis, fine=True)
+    axes.margins(x=0.08)
+    plotting.bits_axis(axes.yaxis)
     axes.grid(axis="y")
-    axes.set_xlabel("samples sharing the decoder's assets")
     axes.set_ylabel("(bits + assets) / uncompressed bits")

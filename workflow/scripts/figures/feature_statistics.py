@@ -10,13 +10,14 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lamofc import plotting
 from lamofc.results import features, table
 from lamofc.results.features import Tensor
 
 EDGES = np.concatenate([-np.geomspace(1e3, 0.1, 81), np.linspace(-0.1, 0.1, 5)[1:-1], np.geomspace(0.1, 1e3, 81)])
-HEADS = ("values / RMS", "channel energy", "token correlation", "covariance spectrum", "intrinsic dimension")
+HEADS = ("values", "channel energy", "token correlation", "covariance spectrum", "intrinsic dimension")
 XLABELS = ("value / RMS (symlog)", "channel, by energy (%)", "lag (tokens)", "component (log)", "layer")
 YLABELS = ("density", "energy / mean", "cosine", "variance", "dimension")
 
@@ -25,19 +26,22 @@ def draw(scores: Path, features: Sequence[Path]) -> Figure:
     rows = table.read(scores)
     models = rows.drop_duplicates("curve").set_index("curve").model.to_dict()
     groups = _groups(features, models)
-    figure, axes = plotting.panels(5 * len(groups), 5, 1.15)
+    height = max(0.62, min(1.0, plotting.TALL / len(groups)))
+    figure, axes = plotting.panels(5 * len(groups), 5, height)
     for line, (name, tensors) in enumerate(groups.items()):
         own = axes[5 * line : 5 * line + 5]
         for panel, plot in zip(own, (_histogram, _energy, _correlation, _spectrum, _dimension), strict=True):
             plot(panel, tensors)
             panel.grid(axis="y")
-        own[0].set_title(f"{name[0]}, {name[1]}", loc="left", fontweight="bold", pad=9 if line == 0 else 3)
+        own[0].set_title(f"{name[0]}, {name[1]}", loc="left", fontweight="bold", fontsize=6.5, pad=3)
     for panel, head in zip(axes[1:5], HEADS[1:], strict=True):
-        panel.set_title(head, loc="left")
+        panel.set_title(head, loc="left", fontsize=6.5)
+    axes[0].text(0, 1.35, HEADS[0], transform=axes[0].transAxes, fontsize=6.5)
     for panel, label in zip(axes[-5:], XLABELS, strict=True):
         panel.set_xlabel(label)
     for panel, label in zip(axes, YLABELS * len(groups), strict=True):
-        panel.set_ylabel(label, labelpad=1)
+        panel.set_ylabel(label, labelpad=1, fontsize=6)
+        panel.tick_params(labelsize=5.5, pad=1.5)
     shades = [
         Line2D([], [], color=_shade(s), label=n)
         for s, n in ((0.0, "first layer"), (0.5, "middle"), (1.0, "last layer"))
@@ -76,6 +80,7 @@ def _histogram(axes: Axes, tensors: Sequence[Tensor]) -> None:
     axes.xaxis.set_minor_locator(plotting.no_ticks())
     axes.set_yscale("log")
     axes.set_ylim(1e-9, 10)
+    _few_decades(axes.yaxis)
 
 
 def _energy(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -83,12 +88,22 @@ def _energy(axes: Axes, tensors: Sequence[Tensor]) -> None:
         energy = features.energies(tensor.values)
         axes.plot(100 * np.arange(1, len(energy) + 1) / len(energy), np.maximum(energy, 1e-6), color=colour, lw=0.7)
     axes.set_yscale("log")
+    low, high = axes.dataLim.intervaly
+    axes.set_ylim(min(0.1, low / 1.5), max(10, high * 1.5))
+    _few_decades(axes.yaxis)
+
+
+def _few_decades(axis: object) -> None:
+    """Labels at powers of ten alone, and few of them."""
+    axis.set_major_locator(LogLocator(numticks=4))
+    axis.set_minor_locator(plotting.no_ticks())
 
 
 def _correlation(axes: Axes, tensors: Sequence[Tensor]) -> None:
     for tensor, colour in _coloured(tensors):
         axes.plot(features.LAGS, features.correlation(tensor.samples), color=colour, lw=0.7)
-    axes.set_ylim(-0.3, 1)
+    low = axes.dataLim.y0 if np.isfinite(axes.dataLim.y0) else 0.0
+    axes.set_ylim(min(-0.3, 1.1 * low), 1)
 
 
 def _spectrum(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -97,6 +112,8 @@ def _spectrum(axes: Axes, tensors: Sequence[Tensor]) -> None:
         found = found[found > 1e-8]
         axes.plot(np.arange(1, len(found) + 1), found, color=colour, lw=0.7)
     axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        _few_decades(axis)
 
 
 def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -105,4 +122,5 @@ def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
         axes.plot(layer, features.intrinsic_dimension(tensor.values), marker="o", color=colour, ms=3)
     axes.set_ylim(0, 1.12 * axes.dataLim.y1)
     axes.set_xlim(min(layers) - 0.7, max(layers) + 0.7)
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_xticks(sorted(set(layers))[:: -(-len(set(layers)) // 6)])

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
-from lamofc import plotting
-from lamofc.results import table
+from lamofc import plotting, tasks
+from lamofc.results import sections, table
 
 SUFFIX = "-zero-shot"
+COLUMNS = 5
+LOWEST = 1e-5  # damage below which a reader needs no difference
 
 
-def draw(scores: Path) -> Figure:
+def draw(scores: Path, families: Mapping[str, str]) -> Figure:
     rows = table.read(scores)
-    rows = rows[rows.damage > 0]
+    looks = plotting.looks(rows)
     pairs = [c.removesuffix(SUFFIX) for c in rows.codec.unique() if c.endswith(SUFFIX)]
-    names = [n for n in table.curves(rows) if any(rows[rows.curve == n].codec.str.endswith(SUFFIX))]
-    if not names:
+    rows = rows[(rows.damage > 0) & rows.codec.isin([*pairs, *(p + SUFFIX for p in pairs)])]
+    rows = rows[rows.curve.isin(rows[rows.codec.str.endswith(SUFFIX)].curve)]
+    if rows.empty:
         return _nothing()
-    figure, axes = plotting.panels(len(names), min(4, len(names)), 1.35)
-    for panel, name in zip(axes, names, strict=True):
-        _panel(panel, rows[rows.curve == name], pairs)
-    styles = [Line2D([], [], color="#333333", ls="-", label="fitted on this data set"),
-              Line2D([], [], color="#333333", ls=":", label="on another (zero-shot)")]  # fmt: skip
-    families = [rows[rows.codec == p].family.iloc[0] for p in pairs if p in set(rows.codec)]
-    lines = [Line2D([], [], color=plotting.look(f)[1], marker=plotting.look(f)[0], ls="", label=p)
-             for p, f in zip(pairs, families, strict=True)]  # fmt: skip
-    plotting.legend(figure, lines + styles)
+    groups = sections.of(rows, families)
+    figure, panels = plotting.sections(groups, COLUMNS, 0.95)
+    for name, panel in panels.items():
+        _panel(panel, rows[rows.curve == name], looks)
+        if name in plotting.lowest(groups, COLUMNS):
+            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=6)
+    plotting.shared_bits(panels.values(), rows.bpfp)
+    plotting.legend(figure, plotting.codec_entries(looks, rows.codec.unique()), columns=4)
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, pairs: list[str]) -> None:
-    for base in pairs:
-        for codec, line in ((base, "-"), (base + SUFFIX, ":")):
-            own = rows[rows.codec == codec].sort_values("bpfp")
-            if len(own):
-                marker, colour = plotting.look(own.family.iloc[0])
-                filled = colour if codec == base else "white"
-                axes.plot(own.bpfp, own.damage, line, marker=marker, color=colour, mfc=filled, ms=3)
-    axes.set_xscale("log")
+def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, plotting.Look]) -> None:
+    for _, codec, own in table.ladders(rows):
+        axes.plot(own.bpfp, own.damage, **looks[codec].line(2.8, lw=0.8))
+    axes.set(xscale="log", yscale="log")
     plotting.bits_axis(axes.xaxis)
-    axes.set_yscale("log")
-    floor = max(1e-5, float(rows.damage.min()))
+    floor = max(LOWEST, float(rows.damage.min()))
     axes.set_ylim(floor / 2, max(floor * 10, 2 * float(np.max(rows.damage))))
-    axes.set_xlabel("bits per feature point")
-    axes.set_ylabel("damage")
+    axes.yaxis.set_major_locator(LogLocator(numticks=5))
+    axes.yaxis.set_minor_locator(plotting.no_ticks())
+    axes.tick_params(pad=1.5, labelsize=5.5)
+    axes.grid(axis="y")
+    axes.set_ylabel(tasks.load(rows.task.iloc[0]).damage_name, labelpad=1, fontsize=5.5)
     plotting.title(axes, rows.iloc[0])
 
 

@@ -1,4 +1,4 @@
-"""Where the bits go: payload by tensor kind, side information and framing, codec by codec."""
+"""Where the bits go: payload by tensor kind, side information, framing and padding, codec by codec."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lamofc import plotting
-from lamofc.results import operating, table
+from lamofc.results import numbers, operating, table
 from lamofc.results.bits import FRAMING, SIDE
 from lamofc.results.latency import INPUT
 
@@ -19,6 +20,7 @@ PARTS = {
     "tokens": "#0072b2", "key": "#56b4e9", "value": "#009e73", "ssm": "#cc79a7", "conv": "#8c6d00",
     "latent": "#7a0177", "embedding": "#1b5e4a", "pooled": "#5b5b5b", SIDE: "#d55e00", FRAMING: "#f0c808",
 }  # fmt: skip
+HATCHES = {SIDE: "////", FRAMING: "xxxx"}  # what is no feature is hatched: told apart without colours too
 SHARE = 0.95  # of the score: the point of each codec that is shown
 
 
@@ -26,42 +28,75 @@ def draw(scores: Path, bits: Path) -> Figure:
     rows = table.read(scores)
     rows = rows[rows.family != INPUT]  # their files hold no tensors
     sizes = pd.read_csv(bits, sep="\t", dtype={"point": str})
-    names, codecs = table.curves(rows), list(rows.codec.unique())
-    columns = 4
-    figure, axes = plotting.panels(len(names), columns, max(1.1, 0.6 + 0.1 * len(codecs)), sharey=True, sharex=True)
-    for panel, name in zip(axes, names, strict=True):
-        _panel(panel, rows[rows.curve == name], sizes[sizes.curve == name], codecs)
-    for panel in axes[-columns:]:
-        panel.set_xlabel("share of the file (%)")
+    shares = _shares(rows, sizes)
+    models, codecs = list(rows.model.unique()), list(rows.codec.unique())
+    columns = min(3, len(models))
+    figure, axes = plotting.panels(len(models), columns, 0.55 + 0.115 * len(codecs), sharey=True, sharex=True)
+    for panel, model in zip(axes, models, strict=True):
+        own = rows[rows.model == model]
+        _panel(panel, shares[shares.model == model], codecs)
+        count = own.curve.nunique()
+        panel.set_title(f"{model}, {count} curve{'s' * (count > 1)}", loc="left", fontweight="bold")
+        panel.set_xlabel("share of the file (%), beside it bits per point", fontsize=6)
         panel.xaxis.set_tick_params(labelbottom=True)
     used = [p for p in PARTS if p in set(sizes.part)]
-    plotting.legend(figure, [Patch(color=PARTS[p], label=p) for p in used])
+    patches = [Patch(fc=PARTS[p], hatch=HATCHES.get(p), ec="w", lw=0, label=p) for p in used]
+    mark = Line2D([], [], ls="", marker="|", color="k", ms=7, mew=1.5, label="padding (% of coded values)")
+    plotting.legend(figure, patches + [mark] * bool(shares.padding.notna().any()), columns=6)
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, sizes: pd.DataFrame, codecs: list[str]) -> None:
+def _shares(rows: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
+    """Per (model, codec): means over curves of the parts' percentages; geometric mean and range of bits."""
     chosen = _points(rows)
-    wide = sizes.pivot(index=["codec", "point"], columns="part", values="bytes").fillna(0)
-    for y, codec in [(y, c) for y, c in enumerate(codecs) if c in chosen.index]:
-        shares = wide.loc[(codec, chosen.loc[codec, "point"])]
-        left = 0.0
-        for part in [p for p in PARTS if p in shares.index and shares[p]]:
-            width = 100 * shares[part] / shares.sum()
-            axes.barh(y, width, 0.8, left, color=PARTS[part], lw=0)
-            left += width
-        axes.text(101, y, f"{chosen.loc[codec, 'bpfp']:.2g}{'' if chosen.loc[codec, 'kept'] else '*'}", va="center",
-                  fontsize=4.5, color="#555555")  # fmt: skip
-    axes.set_yticks(range(len(codecs)), codecs, fontsize=5)
-    axes.set_ylim(len(codecs) - 0.4, -0.6)
-    axes.set_xlim(0, 116)
+    if "padding" not in sizes:
+        sizes = sizes.assign(padding=np.nan)  # bits.tsv of an older run
+    keys = ["curve", "codec", "point"]
+    wide = sizes.pivot(index=keys, columns="part", values="bytes").fillna(0)
+    wide = 100 * wide.div(wide.sum(axis=1), axis=0)
+    padding = 100 * sizes.groupby(keys).padding.first()
+    found = chosen.join(wide, on=keys).join(padding, on=keys)
+    parts = [p for p in PARTS if p in wide]
+    groups = found.groupby(["model", "codec"], sort=False)
+    return groups[[*parts, "padding"]].mean().assign(
+        bits=np.exp(groups.log_bits.mean()), missed=groups.size() - groups.kept.sum()
+    ).reset_index()  # fmt: skip
+
+
+def _panel(axes: Axes, shares: pd.DataFrame, codecs: list[str]) -> None:
+    own = shares.set_index("codec")
+    for y, codec in enumerate(codecs):
+        if codec not in own.index:
+            axes.text(1, y, "not run", va="center", fontsize=5, color="#777777")
+            continue
+        row, left = own.loc[codec], 0.0
+        for part in [p for p in PARTS if row.get(p, 0) > 0]:
+            axes.barh(y, row[part], 0.8, left, fc=PARTS[part], hatch=HATCHES.get(part), ec="w", lw=0)
+            left += row[part]
+        if np.isfinite(row.padding):
+            axes.plot(row.padding, y, marker="|", color="k", ms=5, mew=1.5, zorder=5)
+        axes.text(
+            101.5,
+            y,
+            f"{numbers.plain(row.bits, 2)}{'*' if row.missed else ''}",
+            va="center",
+            fontsize=5,
+            color="#333333",
+        )
+    axes.text(101.5, -0.9, "bits", fontsize=5, va="center", color="#333333")
+    axes.set_yticks(range(len(codecs)), codecs, fontsize=5.5)
+    axes.set_ylim(len(codecs) - 0.4, -1.3)
+    axes.set_xlim(0, 114)
     axes.set_xticks([0, 25, 50, 75, 100])
-    plotting.title(axes, rows.iloc[0])
 
 
 def _points(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per codec the lowest point that keeps 95 % of the score, or its highest where none does."""
+    """Per (curve, codec) the lowest point that keeps 95 % of the score, or the highest where none does."""
     kept = operating.points(rows, SHARE)
-    rest = rows[~rows.codec.isin(kept.codec if len(kept) else [])]
-    highest = rest.loc[rest.groupby("codec").bpfp.idxmax()] if len(rest) else rest
+    keys = ["curve", "codec"]
+    missed = ~rows.set_index(keys).index.isin(kept.set_index(keys).index)
+    highest = rows.loc[rows[missed].groupby(keys).bpfp.idxmax()]
     both = pd.concat([kept.assign(kept=True), highest.assign(kept=False)])
-    return both.set_index("codec").assign(bpfp=lambda b: np.asarray(b.bpfp, float))
+    both = both[["curve", "model", "codec", "point", "kept"]].assign(log_bits=np.log(np.asarray(both.bpfp, float)))
+    order = {c: i for i, c in enumerate(rows.codec.unique())}
+    return both.sort_values("codec", key=lambda c: c.map(order), kind="stable")

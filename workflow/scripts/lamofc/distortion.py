@@ -13,8 +13,9 @@ ALIGNED = 256  # rows that enter CKA: its cost grows with their square
 
 
 class Distortion:
-    """Accumulates over samples. Each tensor counts the same, whatever its size.
+    """Accumulates over samples. Each tensor counts the same, whatever its size, but in `mse`.
 
+    mse: squared error in the features' own units, mean over all values, so that the tensors of large values rule it.
     rel_mse: sum of squared errors / sum of squares, mean over tensors.
     cosine: cosine between original and decoded rows (tokens, or the whole tensor where there are none),
     mean over rows, then over tensors.
@@ -24,7 +25,7 @@ class Distortion:
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self.specs = list(specs)
-        self._sums = np.zeros((len(self.specs), 4))  # squared error, squares, cosines, rows
+        self._sums = np.zeros((len(self.specs), 5))  # squared error, squares, cosines, rows, values
         self._alignments: list[list[float]] = [[] for _ in self.specs]
 
     def add(self, original: Sample, decoded: Sample) -> None:
@@ -35,8 +36,11 @@ class Distortion:
             both_zero = ~x.any(1) & ~y.any(1)
             cosines = np.where(both_zero, 1.0, dots / np.maximum(norms, 1e-30))
             errors, squares = (np.square(a, dtype=np.float64).sum() for a in (x - y, x))
-            sums += errors, squares, cosines.sum(), len(x)
+            sums += errors, squares, cosines.sum(), len(x), x.size
             alignments.append(_alignment(x, y))
+
+    def mse(self) -> float:
+        return float(self._sums[:, 0].sum() / max(self._sums[:, 4].sum(), 1))
 
     def rel_mse(self) -> float:
         return float(np.mean(self._sums[:, 0] / np.maximum(self._sums[:, 1], 1e-300)))

@@ -154,6 +154,7 @@ class Task(Protocol):
     """A data set and the score of a model's outputs on it.
 
     metric, unit, higher_is_better, chance: for axes and tables. `chance` is None where undefined.
+    damage_name: what `damage` is, with its unit, for axes.
     modality: image, audio or text: what the model's inputs are, for codecs of inputs; None: there are none.
     """
 
@@ -161,6 +162,7 @@ class Task(Protocol):
     unit: str
     higher_is_better: bool
     chance: float | None
+    damage_name: str
     modality: str | None
 
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:

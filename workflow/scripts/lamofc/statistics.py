@@ -64,3 +64,21 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
 def _ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def weighted_rank_correlations(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Spearman's of points (points,) that are there weights (resamples, points) times each; NaN as above."""
+    weights = np.asarray(weights, float)
+    total = weights.sum(1, keepdims=True)
+    ranks = [_weighted_ranks(v, weights) for v in (x, y)]
+    centred = [r - (weights * r).sum(1, keepdims=True) / total for r in ranks]
+    squares = [(weights * c * c).sum(1) for c in centred]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (weights * centred[0] * centred[1]).sum(1) / np.sqrt(squares[0] * squares[1])
+    return np.where(np.minimum(*squares) > 1e-9, found, np.nan)
+
+
+def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    _, inverse = np.unique(values, return_inverse=True)
+    counts = np.stack([np.bincount(inverse, w) for w in weights])
+    return (np.cumsum(counts, 1) - (counts - 1) / 2)[:, inverse]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from abc import abstractmethod
 from collections import defaultdict
@@ -70,6 +71,10 @@ class ImageCodec(interfaces.Codec):
             ranks = np.argsort(-energy, kind="stable") if self.order == "energy" else np.arange(len(wide))
             out |= {f"{name}/mean": mean.astype(np.float32), f"{name}/order": ranks.astype(np.uint16)}
         return out
+
+    def plane_size(self, spec: TensorSpec, shape: tuple[int, ...]) -> int:
+        """Values of the plane that a tensor of this shape becomes, padding included."""
+        return math.prod(mosaic.layout(spec, shape, self.packing == "grid", range(shape[-1])).plane_shape)
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
         return Coder(self, specs, assets)

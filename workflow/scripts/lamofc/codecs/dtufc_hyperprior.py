@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,10 @@ class Codec(interfaces.Codec):
         seen = list(islice(samples, self.samples))
         flat = {s.name: [to_float32(x[s.name]).ravel() for x in seen] for s in specs}
         return {TABLE + n: kmeans_table.fit_table(np.concatenate([np.zeros(0), *a])) for n, a in flat.items()}
+
+    def plane_size(self, spec: TensorSpec, shape: tuple[int, ...]) -> int:
+        """Values of the plane that a tensor of this shape becomes, padding included."""
+        return math.prod(Layout(spec.kind, tuple(shape), self.packing).plane_shape)
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
         return Coder(self, specs, assets)

@@ -52,3 +52,11 @@ def crossing(one: pd.Series, other: pd.Series) -> tuple[float, str]:
     if more_bytes * more_seconds >= 0:  # one needs less of both, or more of both
         return float("nan"), "always" if more_bytes + more_seconds < 0 else "never"
     return -more_bytes / more_seconds, "below" if more_bytes < 0 else "above"
+
+
+def fastest(options: pd.DataFrame, bandwidths: np.ndarray) -> list[tuple[float, float, str]]:
+    """Options of one curve -> (from, to, kind of the fastest option), pieces that cover `bandwidths`."""
+    winner = options.kind.to_numpy()[total(options, bandwidths).argmin(0)]
+    starts = np.flatnonzero(np.append(True, winner[1:] != winner[:-1]))
+    ends = [*starts[1:], len(winner) - 1]
+    return [(float(bandwidths[a]), float(bandwidths[b]), str(winner[a])) for a, b in zip(starts, ends, strict=True)]

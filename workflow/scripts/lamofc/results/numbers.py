@@ -10,6 +10,8 @@ import pandas as pd
 from lamofc.jsonio import write_text
 
 MISSING = "–"
+PAGE_ROWS = 45
+LONG = 50  # characters above which a column of LaTeX is a paragraph
 _LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "≤": r"$\le$", "−": "$-$",
           "·": r"$\cdot$", "±": r"$\pm$", "∞": r"$\infty$"}  # fmt: skip
@@ -65,13 +67,18 @@ def markdown(table: pd.DataFrame, caption: str) -> str:
 
 
 def latex(table: pd.DataFrame, caption: str) -> str:
-    """A booktabs table."""
+    """A booktabs table; of more rows than a page holds a longtable, which repeats its head on every page."""
+    columns = "".join("p{0.3\\textwidth}" if table[c].astype(str).str.len().max() > LONG else "l" for c in table)
     head, *body = [
         " & ".join(_escaped(c) for c in line) + r" \\"
         for line in [list(map(str, table.columns)), *table.astype(str).to_numpy().tolist()]
     ]
+    if len(body) > PAGE_ROWS:
+        caption = rf"\caption{{{_escaped(caption)}}} \\"
+        return "\n".join([r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}", caption, r"\toprule",
+                          head, r"\midrule", r"\endhead", *body, r"\bottomrule", r"\end{longtable}", "}", ""])  # fmt: skip
     return "\n".join([r"\begin{table*}", r"\centering\footnotesize", rf"\caption{{{_escaped(caption)}}}",
-                      rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", head, r"\midrule", *body,
+                      rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body,
                       r"\bottomrule", r"\end{tabular}", r"\end{table*}", ""])  # fmt: skip
 
 

@@ -9,10 +9,14 @@ from typing import Any
 
 
 def draw(figure: str, read: Mapping[str, Any], options: Mapping[str, Any], svg: Path, pdf: Path, png: Path) -> None:
-    """Save figures.<figure>.draw(**read, **options) in three formats. read: the files it is drawn from."""
+    """Save figures.<figure>.draw(**read, **options) in three formats. read: the files it is drawn from.
+
+    A name <figure>-<page> is a page of that figure, which the options tell from the others.
+    """
     from lamofc import plotting  # tables need no matplotlib
 
-    plotting.save(importlib.import_module(f"figures.{figure}").draw(**read, **options), svg, pdf, png)
+    module = importlib.import_module(f"figures.{figure.partition('-')[0]}")
+    plotting.save(module.draw(**read, **options), svg, pdf, png)
 
 
 def tabulate(table: str, read: Mapping[str, Any], options: Mapping[str, Any], tsv: Path, md: Path, tex: Path) -> None:

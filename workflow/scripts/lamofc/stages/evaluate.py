@@ -115,6 +115,7 @@ class _Meter:
     def columns(self, reference: Mapping[str, np.ndarray]) -> dict[str, Any]:
         low, high = statistics.interval(self.task, self.outcomes())
         return {
+            "mse": self.distortion.mse(),
             "rel_mse": self.distortion.rel_mse(),
             "cosine": self.distortion.cosine(),
             "cka": self.distortion.cka(),

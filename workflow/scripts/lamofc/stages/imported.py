@@ -70,7 +70,8 @@ def evaluate(
             {n: row[n] for n in names}
             | {"codec": codec, "family": family, "point": point}
             | rate.columns(bitstreams / (point + SUFFIX), store, asset_bytes, 0)
-            | {"rel_mse": distortion.rel_mse(), "cosine": distortion.cosine(), "cka": distortion.cka()}
+            | {"mse": distortion.mse(), "rel_mse": distortion.rel_mse()}
+            | {"cosine": distortion.cosine(), "cka": distortion.cka()}
             | {"metric": task.metric, "unit": task.unit, "higher_is_better": True, "chance": None}
             | {"score": 100 * float(np.mean(cosines)), "score_low": low, "score_high": high, "reference_score": 100.0}
             | {"flips": sum(flips), "damage": float(1 - np.mean(cosines))}

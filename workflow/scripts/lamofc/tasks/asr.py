@@ -16,6 +16,7 @@ class Task:
     """truth and output: text. WER = word edits / reference words over all samples, in percent."""
 
     metric, unit, higher_is_better, chance = "WER", "%", False, None
+    damage_name = "edits / word"
     modality = "audio"
 
     def __init__(self, dataset: Path, weights: Path) -> None:

@@ -17,6 +17,7 @@ class Task:
     """truth: index of the right option. output: {"choice", "logprobs"}. Options come shuffled from the data set."""
 
     metric, unit, higher_is_better = "accuracy", "%", True
+    damage_name = "KL (nats)"
     modality = "text"
 
     def __init__(self, dataset: Path, weights: Path) -> None:

@@ -20,6 +20,7 @@ class Task:
     """
 
     metric, unit, higher_is_better = "top-1", "%", True
+    damage_name = "KL (nats)"
     modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:

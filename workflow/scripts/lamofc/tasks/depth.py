@@ -25,6 +25,7 @@ class Task:
     """
 
     metric, unit, higher_is_better = "RMSE", "m", False
+    damage_name = "change of log-depth"
     modality = "image"
     of_chance: ClassVar[str] = "rmse"
 

@@ -15,6 +15,7 @@ class Task:
     """outcome: {"cosine"} of a sample, mean over its tensors. flipped: any bit differs. damage: 1 - cosine."""
 
     metric, unit, higher_is_better, chance, modality = "cosine", "%", True, None, None
+    damage_name = "1 - cosine"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         pass

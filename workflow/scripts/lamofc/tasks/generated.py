@@ -26,6 +26,7 @@ class Generated(ABC):
     """
 
     metric, unit, higher_is_better, modality = "accuracy", "%", True, "text"
+    damage_name = "nats or edits/word"
     max_new_tokens = 100
 
     def __init__(self, dataset: Path, weights: Path) -> None:

@@ -24,6 +24,7 @@ class Generation(ABC):
     """
 
     metric, unit, higher_is_better, modality = "exact match", "%", True, "text"
+    damage_name = "KL per step (nats)"
     max_new_tokens: int
     shots: int
     chat = True  # whether the chat template is used where the model has one

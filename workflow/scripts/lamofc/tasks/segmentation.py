@@ -18,6 +18,7 @@ class Task:
     """truth and output: bool mask (height, width). `chance` is that of a mask that is everywhere."""
 
     metric, unit, higher_is_better = "mIoU", "%", True
+    damage_name = "1 - IoU"
     modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:

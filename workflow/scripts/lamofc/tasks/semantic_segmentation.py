@@ -24,6 +24,7 @@ class Task:
     """
 
     metric, unit, higher_is_better, chance = "mIoU", "%", True, None
+    damage_name = "share of pixels"
     modality = "image"
 
     def __init__(self, dataset: Path, weights: Path) -> None:

@@ -25,6 +25,7 @@ class Task:
     """
 
     metric, unit, higher_is_better, chance, modality = "CLIP score", "", True, None, None
+    damage_name = "RMS, pixels of 0..1"
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset, self.judge = dataset, ImageJudge(Path(weights) / "judge")

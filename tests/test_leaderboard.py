@@ -37,6 +37,10 @@ addEventListener("load", () => {
   const rows = () => [...$("body").rows].map(r => [...r.cells].map(c => c.textContent));
   const head = name => document.querySelector(`th[data-name=${name}]`);
   const found = { start: rows(), sorted: head("bpfp").getAttribute("aria-sort") };
+  const target = row => row.querySelector("a") ? row.querySelector("a").getAttribute("href") : "";
+  found.links = [...$("body").rows].map(r => [r.cells[0].textContent, target(r)]);
+  found.legend = [...$("legend").children].map(i => i.textContent);
+  found.wide = document.documentElement.scrollWidth > innerWidth;
   head("codec").querySelector("button").click();
   found.byCodec = rows().map(r => r[0]);
   head("codec").querySelector("button").click();
@@ -87,13 +91,20 @@ addEventListener("load", () => {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
-    paths = synthetic_results.make(folder, curves=4, codecs=["identity", "uq-ec", "hevc", "topk"], n=30)
+    paths = synthetic_results.make(folder, curves=4, codecs=["identity", "uq-ec", "hevc", "topk", "input-jpegxl"], n=30)
     bits = synthetic_results.beside(folder, paths["scores"])["bits"]
     targets.rate_at(paths["scores"], paths["samples"], 200).to_csv(folder / "rate_at.tsv", sep="\t", index=False)
     (folder / "codecs.yaml").write_text(CONFIG)
+    (folder / "inputs.yaml").write_text("# inputs\n\ninput-jpegxl: {input: jpegxl, ladder: [0]}\n")
     out = folder / "leaderboard.html"
     leaderboard.page(
-        SCRIPTS / "leaderboard.html", paths["scores"], folder / "rate_at.tsv", bits, folder / "codecs.yaml", out
+        SCRIPTS / "leaderboard.html",
+        paths["scores"],
+        folder / "rate_at.tsv",
+        bits,
+        folder / "codecs.yaml",
+        folder / "inputs.yaml",
+        out,
     )
     return out
 
@@ -146,13 +157,13 @@ def test_sorting(seen, page):
     assert seen["byCodec"] == sorted(seen["byCodec"]) and seen["byCodecDown"] == sorted(seen["byCodec"], reverse=True)
     table = pd.read_csv(page.with_name("rate_at.tsv"), sep="\t")
     best = table[table.target == 0.99].sort_values("bpfp").iloc[0]
-    assert seen["start"][0][0] == best.codec and len(seen["start"]) == 16
+    assert seen["start"][0][0] == best.codec and len(seen["start"]) == 20
 
 
 def test_filters(seen):
     assert {r[1] for r in seen["image"]} == {"image"} and len(seen["image"]) == 4
     assert len({r[2] for r in seen["category"]}) == 1 and seen["curvesOffered"] == [seen["category"][0][2]]
-    assert seen["kind"] == 16 and seen["none"][0] == 0 and "No codec" in seen["none"][1]
+    assert seen["kind"] == 20 and seen["none"][0] == 0 and "No codec" in seen["none"][1]
     assert seen["at95"] != seen["start"]
 
 
@@ -161,9 +172,21 @@ def test_linear_and_log(seen):
 
 
 def test_pointing_and_keys_show_the_row(seen):
-    assert seen["points"] == 22 and seen["tabbable"] == 1 and seen["moved"]
+    assert seen["points"] == 29 and seen["tabbable"] == 1 and seen["moved"]
     assert "Bits per point" in seen["hover"] and "Flipped outcomes" in seen["arrow"]
     assert seen["shown"][0] == seen["shown"][2] and seen["shown"][2] in seen["shown"][1]
+
+
+def test_every_row_links_to_the_line_that_made_it(seen):
+    links = dict(seen["links"])
+    assert links["uq-ec"] == "codecs.yaml#L3" and links["input-jpegxl"] == "inputs.yaml#L3"
+    assert links["topk"] == ""  # of another configuration
+
+
+def test_legend_names_what_is_drawn(seen):
+    drawn = sorted(r[0] for r in seen["start"] if r[2] == seen["start"][0][2])
+    assert sorted(seen["legend"][:-2]) == drawn and seen["legend"][-2:] == ["uncompressed", "chance"]
+    assert not seen["wide"]
 
 
 def test_labels_and_alternatives(seen):

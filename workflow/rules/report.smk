@@ -94,6 +94,7 @@ rule leaderboard:
         rates=COLLECTED["rates"],
         bits=COLLECTED["bits"],
         config=config["codecs"],
+        inputs=config["inputs"],
         template="workflow/scripts/leaderboard.html",
         sources=sources("lamofc.results.leaderboard"),
     output:

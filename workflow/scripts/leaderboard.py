@@ -5,5 +5,5 @@ from lamofc.stages.job import logged
 
 files = snakemake.input
 with logged(snakemake.log[0]):
-    named = {k: Path(files[k]) for k in ("template", "scores", "rates", "bits", "config")}
+    named = {k: Path(files[k]) for k in ("template", "scores", "rates", "bits", "config", "inputs")}
     page(**named, out=Path(snakemake.output[0]))

@@ -76,11 +76,15 @@ class Look:
     filled: float = 1.0
     dash: str = "-"
 
+    @property
+    def face(self) -> str:
+        """Colour of the marker's inside, #rrggbb."""
+        full = matplotlib.colors.to_rgb(self.colour)
+        return matplotlib.colors.to_hex([1 - self.filled * (1 - c) for c in full])
+
     def line(self, size: float = 3.2, **more: object) -> dict[str, object]:
         """Keyword arguments of Axes.plot."""
-        face = matplotlib.colors.to_rgb(self.colour)
-        face = tuple(1 - self.filled * (1 - c) for c in face)
-        return {"marker": self.marker, "color": self.colour, "mfc": face, "mec": self.colour, "mew": 0.6,
+        return {"marker": self.marker, "color": self.colour, "mfc": self.face, "mec": self.colour, "mew": 0.6,
                 "ls": self.dash, "ms": size * _AREA.get(self.marker, 1.0)} | more  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lamofc import plotting
 from lamofc.jsonio import write_text
-from lamofc.results import table
+from lamofc.results import sections, table
 
 PLACE = "/*DATA*/"
 CURVE = ("curve", "category", "scenario", "stands_for", "model", "split", "metric", "unit", "higher_is_better",
@@ -23,25 +23,39 @@ POINT = ("curve", "codec", "point", "bpfp", "ratio", "score", "score_low", "scor
          "cosine", "encode_mbps", "decode_mbps", "asset_bytes")  # fmt: skip
 
 
-def page(template: Path, scores: Path, rates: Path, bits: Path, config: Path, out: Path) -> None:
-    """Fill the template with the run's tables and the lines of `config` (the codecs file) that made them."""
+def page(template: Path, scores: Path, rates: Path, bits: Path, config: Path, inputs: Path, out: Path) -> None:
+    """Fill the template with the run's tables and the lines of `config` (the codecs file) and `inputs` that made them."""
     rows, targets, parts = table.read(scores), pd.read_csv(rates, sep="\t"), pd.read_csv(bits, sep="\t")
     kinds = parts[~parts.part.isin(("side information", "framing"))].groupby("curve").part.unique()
-    lines = config_lines(config, list(rows.codec.unique()))
+    looks = plotting.looks(rows)
     data = {
         "curves": [c | {"kinds": sorted(kinds[c["curve"]])} for c in _records(rows.drop_duplicates("curve"), CURVE)],
         "codecs": [
-            {"codec": c, "family": f, "line": lines.get(c, (0, ""))[0], "text": lines.get(c, (0, ""))[1]}
+            {"codec": c, "family": f} | _look(looks[c]) | _source(c, (config, inputs), out.parent)
             for c, f in rows.drop_duplicates("codec")[["codec", "family"]].itertuples(index=False)
         ],
-        "families": {f: dict(zip(("marker", "colour"), plotting.look(f), strict=True)) for f in rows.family.unique()},
+        "categories": sections.NAMES,
         "points": _records(rows, POINT),
         "targets": _records(targets, list(targets.columns)),
-        "config": os.path.relpath(config, out.parent),
-        "configName": str(config),
     }
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     write_text(out, template.read_text().replace(PLACE, text))
+
+
+def _look(look: plotting.Look) -> dict[str, str]:
+    """As SVG has it."""
+    dashes = {"-": "none", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
+    return {"marker": look.marker, "colour": look.colour, "fill": look.face, "dash": dashes[look.dash]}
+
+
+def _source(codec: str, configs: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """The file, line and text of the configuration that a codec is from; line 0 where it is in none of them."""
+    for config in configs:
+        found = config_lines(config, [codec]).get(codec)
+        if found:
+            return {"line": found[0], "text": found[1], "config": os.path.relpath(config, folder),
+                    "configName": str(config)}  # fmt: skip
+    return {"line": 0, "text": "", "config": "", "configName": ""}
 
 
 def config_lines(config: Path, codecs: Sequence[str]) -> dict[str, tuple[int, str]]:

@@ -99,6 +99,20 @@ def test_fitted_codec_at_points_of_the_ladder_and_between(store, tmp_path, capsy
     assert "needs asset" in capsys.readouterr().err
 
 
+def test_targets_are_met_and_named_alike_every_time(store, tmp_path, capsys):
+    held = ("--assets", tmp_path / "a.safetensors")
+    assert run("fit", store, tmp_path / "a.safetensors", "--codec", "tailor") == 0
+    found = []
+    for number, target in enumerate((("--target-bpfp", 3), ("--target-bpfp", 3), ("--target-rel-mse", 0.01))):
+        out = tmp_path / f"{number}.lmfc"
+        assert run("encode", store, out, "--codec", "tailor", *held, *target) == 0
+        found.append((out.read_bytes(), capsys.readouterr().out.split("\n")[-3]))
+    assert found[0] == found[1] != found[2] and found[0][1].startswith("step ")
+    assert run("encode", store, tmp_path / "x.lmfc", "--codec", "tailor", *held, "--target-bpfp", "-1") == 2
+    assert run("encode", store, tmp_path / "x.lmfc", "--codec", "cast", "--target-bpfp", "3") == 2
+    assert "no continuous number" in capsys.readouterr().err
+
+
 def test_inspect_adds_up(store, tmp_path, capsys):
     run("encode", store, tmp_path / "a.lmfc", "--codec", "identity")
     capsys.readouterr()

@@ -23,7 +23,7 @@ DEVICES = {"sender": 0.2, "receiver": 5}
 FAMILIES = {"dinov2-s": "vit", "smollm2-135m": "state_space_lm", "whisper-tiny-en": "whisper"}
 CODERS = {"uq-ec": {"file": "codecs/uq_ec.py", "parameters": {"scales": "stream"}}}
 CODECS = ["identity", "cast", "lossless-zstd", "uq-ec", "hadamard", "dtufc-hyperprior-nearest", 
-          "dtufc-hyperprior-floor", "topk", "kvtc", "input-jpegxl", "uq-ec-zero-shot"]  # fmt: skip
+          "dtufc-hyperprior-floor", "topk", "kvtc", "input-jpegxl", "uq-ec-zero-shot", "fisher-klt"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,32 @@ def test_bd_recovers_the_offset_between_made_up_codecs(run):
     assert row.low - 5 < 30 < row.high + 5 and not row.refused  # hadamard was made to need 1.3 times the bits
     refused = tidy[tidy.codec == "identity"]
     assert refused.value.isna().all() and refused.refused.str.contains("points").all()
+
+
+def test_own_codec_is_compared_with_all_others_and_averaged(run):
+    tidy, printed, _ = make("ours", run)
+    single = tidy[(tidy.level == "curve") & (tidy.against == "one") & (tidy.measure == "damage")]
+    topk = single[single.codec == "topk"]  # made to need 4 times the bits
+    assert len(topk) and (topk.value.between(-85, -60) & (topk.better == "ours")).all()
+    assert not set(single.codec) & {"input-jpegxl", "uq-ec-zero-shot", "fisher-klt"}
+    best = tidy[(tidy.against == "best other") & (tidy.measure == "damage")]
+    hardest = best[best.level == "curve"].set_index("name")
+    assert single.groupby("name", sort=False).value.max().to_dict() == hardest.value.to_dict()
+    whole = best[best.level == "all"].iloc[0]
+    by_scenario = [g.mean() for _, g in np.log1p(hardest.value / 100).groupby(hardest.scenario)]
+    assert whole.value == pytest.approx(100 * np.expm1(np.mean(by_scenario))) and whole.low < whole.value < whole.high
+    named = printed.set_index("curve").better
+    for curve, own in tidy[(tidy.level == "curve") & (tidy.against == "one")].groupby("name"):
+        assert [c in named[curve] for c in own.codec[own.better == "theirs"]].count(False) == 0
+        assert (named[curve] == "none") == (not (own.better == "theirs").any())
+
+
+def test_a_codec_that_beats_ours_is_named(run, tmp_path):
+    rows = pd.read_csv(run["scores"], sep="\t", dtype={"point": str})
+    rows.loc[rows.codec == "fisher-klt", "bpfp"] *= 10
+    rows.to_csv(tmp_path / "scores.tsv", sep="\t", index=False)
+    _, printed, _ = make("ours", run | {"scores": tmp_path / "scores.tsv"})
+    assert printed.better[0].startswith("uq-ec") or "hadamard" in printed.better[0]
 
 
 def test_not_reached_is_shown_as_such(run):

@@ -54,6 +54,10 @@ if config["anchor"] in plan.arms:
     TABLES |= {"bd_rate": (["scores", "samples"], ANCHOR), "bd_score": (["scores", "samples"], ANCHOR)}
 
 
+if any(codecs.load(a["codec"]).family == "ours" for a in plan.arms.values()):
+    TABLES["ours"] = (["scores", "samples"], {})
+
+
 def report_files():
     return [
         f"{RESULTS}/scores.tsv",

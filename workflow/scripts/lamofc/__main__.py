@@ -1,4 +1,4 @@
-"""Code features outside the workflow: `python -m lamofc encode|decode|inspect|fit|import`."""
+"""Code features outside the workflow: `python -m lamofc encode|decode|inspect|fit|target-score|import`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lamofc.cli import commands
 
     try:
-        getattr(commands, options.command.replace("import", "import_features"))(options)
+        getattr(commands, options.command.replace("import", "import_features").replace("-", "_"))(options)
     except (LamofcError, OSError) as error:
         print(f"lamofc {options.command}: {error}", file=sys.stderr)
         return 2
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("output", type=Path, help="bitstream to write")
     _add_codec(encode)
     encode.add_argument("--point", help="a point of the row's ladder, or another value of its knob")
+    encode.add_argument("--target-bpfp", type=float, help="instead: the finest knob that stays within this rate")
+    encode.add_argument("--target-rel-mse", type=float, help="or the coarsest that stays within this relative error")
     _add_assets(encode)
     encode.add_argument("--kind", action="append", default=[], metavar="TENSOR=KIND", help="kind of an array in a file")
 
@@ -50,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("input", type=Path, help="Zarr feature store of calibration samples")
     fit.add_argument("output", type=Path, help=".safetensors to write")
     _add_codec(fit)
+
+    score = commands.add_parser("target-score", help="the coarsest knob that keeps a share of a curve's score")
+    score.add_argument("curve", help="row of config/scenarios.tsv whose features and assets the workflow made")
+    score.add_argument("--codec", required=True, help="row of the codecs file")
+    score.add_argument("--share", type=float, default=0.99, help="of the uncompressed score (%(default)s)")
+    score.add_argument("--samples", type=int, help="so many calibration samples; default: all")
+    score.add_argument("--results", type=Path, default=Path("results"), help="folder of the run (%(default)s)")
 
     hosted = commands.add_parser("import", help="published feature files (zstd-compressed torch files) to a store")
     hosted.add_argument("input", type=Path, help="folder of files, one per sample, or one file")

@@ -66,7 +66,7 @@ def _alignment(x: np.ndarray, y: np.ndarray) -> float:
 
 def _rows(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     if spec.kind in ("key", "value"):  # one row per token, heads joined
-        return np.moveaxis(array, 1, 0).reshape(array.shape[1], -1)
+        return np.moveaxis(array, 1, 0).reshape(array.shape[1], array.shape[0] * array.shape[2])
     if spec.kind in ("tokens", "embedding"):
         return array.reshape(-1, array.shape[-1])
     return array.reshape(1, -1)

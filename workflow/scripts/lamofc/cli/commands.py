@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,25 @@ import numpy as np
 import yaml
 from safetensors.numpy import save_file
 
-from lamofc import codecs, features
+from lamofc import codecs, features, rate_control
 from lamofc.bitstream import BitstreamReader, BitstreamWriter
 from lamofc.cli import arrays, report
-from lamofc.config import read_yaml
+from lamofc.config import Plan, read_yaml
 from lamofc.errors import ConfigError, StoreError
+from lamofc.interfaces import Assets, TensorSpec
 from lamofc.stages import fit as fitting
 from lamofc.store import FeatureWriter
 from lamofc.whole import partial_name, whole_file
+
+ROOT = Path(__file__).parents[4]
 
 
 def encode(options: argparse.Namespace) -> None:
     """Features of a store or file -> one bitstream at one point."""
     row = _row(options.config, options.codec)
-    entry = codecs.at_point(row, _point(row, options.codec, options.point))
     specs, samples = arrays.read(options.input, _kinds(options.kind))
     held, hashes = fitting.read_assets(_assets(options))
+    entry = _entry(options, row, specs, held)
     elements = 0
     with BitstreamWriter(options.output, entry, specs, held, hashes) as writer:
         for name, sample in samples:
@@ -38,6 +41,25 @@ def encode(options: argparse.Namespace) -> None:
             elements += features.elements(sample)
     size = options.output.stat().st_size
     print(f"{options.output}: {size} bytes, {8 * size / max(elements, 1):.4f} bits per feature point")
+
+
+def _entry(
+    options: argparse.Namespace, row: Mapping[str, Any], specs: Sequence[TensorSpec], held: Assets
+) -> dict[str, Any]:
+    """The row at the point that was named, or at the knob that meets the target that was named."""
+    wanted = {"bpfp": options.target_bpfp, "rel_mse": options.target_rel_mse}
+    targets = {k: v for k, v in wanted.items() if v is not None}
+    if len(targets) + (options.point is not None) > 1 or any(not v > 0 for v in targets.values()):
+        raise ConfigError("name one of --point, --target-bpfp and --target-rel-mse; targets are above 0")
+    if not targets:
+        return codecs.at_point(row, _point(row, options.codec, options.point))
+    search = {"bpfp": rate_control.for_rate, "rel_mse": rate_control.for_distortion}[next(iter(targets))]
+    samples = [s for _, s in arrays.read(options.input, _kinds(options.kind))[1]]
+    for number, sample in enumerate(samples):
+        features.check(sample, specs, f"{options.input}: sample {number}")
+    value = search(row, specs, held, samples, next(iter(targets.values())))
+    print(f"{codecs.load(row['codec']).knob} {value:g}")
+    return rate_control.at(row, value)
 
 
 def decode(options: argparse.Namespace) -> None:
@@ -64,6 +86,25 @@ def fit(options: argparse.Namespace) -> None:
     """Calibration store -> assets."""
     row = _row(options.config, options.codec)
     fitting.fit(codecs.at_point(row, row["ladder"][0]), options.input, options.output)
+
+
+def target_score(options: argparse.Namespace) -> None:
+    """A curve of a finished run -> the coarsest knob that keeps a share of its score on calibration samples."""
+    from lamofc.stages.target_score import target_score as find  # needs torch, which the others do without
+
+    plan = Plan(read_yaml(ROOT / "config/config.yaml"), ROOT)
+    row, entry = plan.all_curves.get(options.curve), plan.all_arms.get(options.codec)
+    if row is None or entry is None or not 0 < options.share <= 1:
+        raise ConfigError(f"no curve {options.curve!r}, no codec {options.codec!r}, or share not in 0 .. 1")
+    files = {"assets": options.results / f"assets/{options.curve}/{options.codec}.safetensors"}
+    fitted, model = row.get("fitted"), plan.models[row["model"]]
+    found = find(row, model, entry, ROOT / "resources/models" / row["model"], ROOT / "resources/data" / row["dataset"],
+                 options.results / f"readouts/{fitted}.safetensors" if fitted else None,
+                 options.results / f"features/{options.curve}", files if codecs.needs_fit(entry) else {},
+                 options.share, options.samples)  # fmt: skip
+    print(
+        f"{codecs.load(entry['codec']).knob} {found['knob']:g} keeps {found['score']:.4g} of {found['reference']:.4g}"
+    )
 
 
 def import_features(options: argparse.Namespace) -> None:

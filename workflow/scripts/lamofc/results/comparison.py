@@ -34,26 +34,38 @@ def against(
         for codec in [c for c in own if c != anchor]:
             for measure in MEASURES:
                 pair = [c for c in (anchor, codec) if c in own]
-                fixed = [_fixed(own[c], measure) for c in pair]
-                varied = [_varied(own[c], measure, drawn, c) for c in pair]
+                pairs = [fixed(own[c], measure) for c in pair]
+                draws = [varied(own[c], measure, drawn, c) for c in pair]
                 parts.append({"curve": curve, "codec": codec, "family": own[codec].family.iloc[0], "anchor": anchor,
-                              "measure": measure} | _row(fixed, varied, delta))  # fmt: skip
+                              "measure": measure} | _row(pairs, draws, delta))  # fmt: skip
     return pd.DataFrame(parts)
 
 
-def _row(fixed: list[Pair], varied: list[tuple[np.ndarray, np.ndarray]], delta: Callable) -> dict[str, object]:
-    if len(fixed) < 2:
-        found = bd.Delta(np.nan, 0.0, (0, len(fixed[0][0])), "the anchor was not run on this curve")
+def _row(pairs: list[Pair], draws: list[tuple[np.ndarray, np.ndarray]], delta: Callable) -> dict[str, object]:
+    if len(pairs) < 2:
+        found = bd.Delta(np.nan, 0.0, (0, len(pairs[0][0])), "the anchor was not run on this curve")
     else:
-        found = delta(*map(_finite, fixed))
-    low = high = np.nan
-    if not found.refused:
-        count = len(varied[0][1])
-        values = [delta(*(_finite((r, q[i])) for r, q in varied)).value for i in range(count)]
-        values = [v for v in values if np.isfinite(v)]
-        low, high = statistics.percentiles(np.array(values)) if len(values) > count / 2 else (np.nan, np.nan)
+        found = value(pairs, delta)
+    low, high = interval(resampled(draws, delta)) if not found.refused else (np.nan, np.nan)
     return {"value": found.value, "low": low, "high": high, "overlap": found.overlap,
             "anchor_points": found.points[0], "points": found.points[1], "refused": found.refused}  # fmt: skip
+
+
+def resampled(draws: list[tuple[np.ndarray, np.ndarray]], delta: Callable[[Pair, Pair], bd.Delta]) -> np.ndarray:
+    """The value of every resample (resamples,), NaN where it is refused. draws: what `varied` gives of both codecs."""
+    count = len(draws[0][1])
+    return np.array([delta(*(_finite((r, q[i])) for r, q in draws)).value for i in range(count)])
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval over the resamples that gave a value; NaN where fewer than half did."""
+    found = values[np.isfinite(values)]
+    return statistics.percentiles(found) if len(found) > len(values) / 2 else (np.nan, np.nan)
+
+
+def value(pairs: list[Pair], delta: Callable[[Pair, Pair], bd.Delta]) -> bd.Delta:
+    """The delta of (anchor, test), points without a finite quality left out."""
+    return delta(*map(_finite, pairs))
 
 
 def _finite(pair: Pair) -> Pair:
@@ -61,12 +73,13 @@ def _finite(pair: Pair) -> Pair:
     return pair[0][keep], pair[1][keep]
 
 
-def _fixed(points: pd.DataFrame, measure: str) -> Pair:
+def fixed(points: pd.DataFrame, measure: str) -> Pair:
+    """Rates and quality (points,) as measured."""
     values = points.quality if measure == "score" else fidelity(points.damage.to_numpy())
     return points.bpfp.to_numpy(), np.asarray(values, float)
 
 
-def _varied(points: pd.DataFrame, measure: str, drawn: outcomes.Resamples, codec: str) -> tuple[np.ndarray, np.ndarray]:
+def varied(points: pd.DataFrame, measure: str, drawn: outcomes.Resamples, codec: str) -> tuple[np.ndarray, np.ndarray]:
     """Rates (points,) and quality (resamples, points)."""
     source = drawn.quality if measure == "score" else drawn.damage
     values = np.stack([source[codec, p] for p in points.point], -1)

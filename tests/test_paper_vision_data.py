@@ -228,6 +228,27 @@ def test_the_frechet_distance_is_that_of_gaussians():
     assert frechet_distance(few, few + 1) == pytest.approx(50, rel=1e-9)
 
 
+@pytest.mark.parametrize(("reals", "fakes"), [(90, 70), (9, 12)])  # 12 and 9: fewer images than features
+def test_the_frechet_distance_is_torchmetrics(reals, fakes):
+    """FID of torchmetrics on the same features of the same images, which it gathers itself in batches."""
+    torch = pytest.importorskip("torch")
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 24, 5, stride=3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+                              torch.nn.Flatten(), torch.nn.Linear(24, 16)).double()  # fmt: skip
+    net.num_features = 16
+    real = torch.randn(reals, 3, 16, 16, dtype=torch.float64)
+    fake = 0.3 + 0.8 * torch.randn(fakes, 3, 16, 16, dtype=torch.float64)
+    metric = FrechetInceptionDistance(feature=net).set_dtype(torch.float64)
+    for images, is_real in ((real, True), (fake, False)):
+        for batch in images.split(20):
+            metric.update(batch, real=is_real)
+    with torch.no_grad():
+        ours = frechet_distance(net(real).numpy(), net(fake).numpy())
+    assert ours == pytest.approx(float(metric.compute()), rel=1e-4) and ours > 1e-3
+
+
 def test_tensors_are_read_without_unpickling(tmp_path):
     torch = pytest.importorskip("torch")
     base = torch.arange(12.0).reshape(3, 4)

@@ -127,6 +127,37 @@ def test_the_longest_samples_are_chosen_and_come_in_random_order():
         select(texts, len, 3, "shortest", np.random.default_rng(0))
 
 
+HUB = Path(__file__).parent / "golden/hub"  # written and read back by Hugging Face datasets: tests/remake_hub.py
+
+
+def stated(name: str) -> dict[str, list[dict]]:
+    return json.loads((HUB / name / "rows.json").read_text())
+
+
+@pytest.mark.parametrize("name", [*SETS, "gsm8k"])
+def test_rows_are_those_that_the_datasets_library_gives(name):
+    """From its Parquet shards, laid out as on the hub; rows.json is what `datasets.load_dataset` read from them."""
+    for split, rows in stated(name).items():
+        assert list(tables.rows({"p": HUB / name}, f"{split}-*.parquet")) == rows, split
+
+
+def test_its_other_formats_give_the_same_rows():
+    for pattern in ("lines/train.jsonl", "disk/train/*.arrow"):
+        assert list(tables.rows({"p": HUB / "gsm8k"}, pattern, ("question", "answer"))) == stated("gsm8k")["train"]
+
+
+@pytest.mark.parametrize("name", [*SETS, "gsm8k"])
+def test_sets_build_from_files_of_the_datasets_library(name, tmp_path):
+    folder, sizes = {"p": HUB / name}, {"calibration": 1, "test": 2}
+    if name == "gsm8k":
+        out = build("gsm8k", folder, tmp_path / "out", sizes, 3)
+        assert {i["answer"] for i in of_part(out, "test")} == {"2000", "3000"}
+        return
+    out = build("hub_choice", folder, tmp_path / "out", {"set": name} | sizes, 3)
+    for item in of_part(out, "test"):
+        assert item["options"][item["answer"]].startswith("right")
+
+
 def test_markers_of_hellaswag_are_taken_out():
     assert plain("[header] How to bake [title] Heat it.  [step] Then") == "How to bake. Heat it. Then"
 

@@ -85,13 +85,13 @@ class Coder:
     """
 
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
-        from lamofc.networks.scale_hyperprior import ScaleHyperprior
+        from lamofc.networks.coding import network
 
         self.codec, self.specs = codec, list(specs)
         self._names = [s.name for s in specs]
         self.sections = self._names + [n + CORRECTION for n in self._names] * codec.correct
         arrays = {k.removeprefix(files.PREFIX): v for k, v in assets.items() if k.startswith(files.PREFIX)}
-        self._network = ScaleHyperprior(files.of_lambda(arrays, codec.lmbda, codec.network))
+        self._network = network(files.of_lambda(arrays, codec.lmbda, codec.network))
         self._tables = {s.name: _table(assets, s.name) for s in specs}
 
     def encode(self, sample: Sample) -> list[bytes]:

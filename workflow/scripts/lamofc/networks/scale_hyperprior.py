@@ -7,9 +7,7 @@ CVPR 2021); the gains are multiplied into the weights when a lambda is loaded, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,25 +15,11 @@ import torch
 import torch.nn.functional as F
 
 from lamofc.networks import files, rans
+from lamofc.networks.layers import STRIDE, apply, channel_indexes, conv, deconv, last_deconv, single_threaded, tables
 
-STRIDE = 16  # planes must be multiples of it
 Arrays = Mapping[str, np.ndarray]
 _PEDESTAL = 2.0**-36  # of the GDN parametrisation: parameter = max(stored, bound)^2 - pedestal
 _BETA_MIN = 1e-6
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """One thread and deterministic kernels, so that both ends of a stream compute the same; restored afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def fold_gains(arrays: Arrays) -> dict[str, np.ndarray]:
@@ -62,28 +46,28 @@ class ScaleHyperprior:
         weights = fold_gains(arrays)
         self._medians = torch.from_numpy(weights["medians"]).double().reshape(1, -1, 1, 1)
         self._scale_table = weights["scale_table"].astype(np.float64)
-        self._tables = {c: rans.Tables(*(weights[f"{c}.{f.name}"] for f in fields(rans.Tables))) for c in "yz"}
+        self._tables = tables(weights)
         floats = {k: torch.from_numpy(v) for k, v in weights.items() if v.dtype.kind == "f"}
-        self._g_a = [_conv(floats, "g_a.0"), _gdn(floats, "g_a.1"), _conv(floats, "g_a.2"), _gdn(floats, "g_a.3"),
-                     _conv(floats, "g_a.4"), _gdn(floats, "g_a.5"), _conv(floats, "g_a.6")]  # fmt: skip
-        self._g_s = [_deconv(floats, "g_s.0"), _gdn(floats, "g_s.1", True), _deconv(floats, "g_s.2"),
-                     _gdn(floats, "g_s.3", True), _deconv(floats, "g_s.4"), _gdn(floats, "g_s.5", True),
-                     _last_deconv(floats, "g_s.6")]  # fmt: skip
-        self._h_a = [_conv(floats, "h_a.0", 1), F.relu, _conv(floats, "h_a.2"), F.relu, _conv(floats, "h_a.4")]
+        self._g_a = [conv(floats, "g_a.0"), _gdn(floats, "g_a.1"), conv(floats, "g_a.2"), _gdn(floats, "g_a.3"),
+                     conv(floats, "g_a.4"), _gdn(floats, "g_a.5"), conv(floats, "g_a.6")]  # fmt: skip
+        self._g_s = [deconv(floats, "g_s.0"), _gdn(floats, "g_s.1", True), deconv(floats, "g_s.2"),
+                     _gdn(floats, "g_s.3", True), deconv(floats, "g_s.4"), _gdn(floats, "g_s.5", True),
+                     last_deconv(floats, "g_s.6")]  # fmt: skip
+        self._h_a = [conv(floats, "h_a.0", 1), F.relu, conv(floats, "h_a.2"), F.relu, conv(floats, "h_a.4")]
         doubles = {k: v.double() for k, v in floats.items() if k.startswith("h_s.")}
-        self._h_s = [_deconv(doubles, "h_s.0"), F.relu, _deconv(doubles, "h_s.2"), F.relu,
-                     _conv(doubles, "h_s.4", 1), F.relu]  # fmt: skip
+        self._h_s = [deconv(doubles, "h_s.0"), F.relu, deconv(doubles, "h_s.2"), F.relu,
+                     conv(doubles, "h_s.4", 1), F.relu]  # fmt: skip
 
     def encode(self, planes: np.ndarray) -> list[bytes]:
         """Planes (batch, height, width) with values in [0, 1), sides multiples of 16 -> one stream each."""
         with single_threaded():
             x = torch.from_numpy(np.ascontiguousarray(planes, np.float32))[:, None]
-            y = _apply(self._g_a, x.to(memory_format=torch.channels_last))
-            z = torch.round(_apply(self._h_a, y.abs()).double() - self._medians).numpy().astype(np.int64)
+            y = apply(self._g_a, x.to(memory_format=torch.channels_last))
+            z = torch.round(apply(self._h_a, y.abs()).double() - self._medians).numpy().astype(np.int64)
             y_symbols = torch.round(y).clamp(-rans.MAX_SYMBOL, rans.MAX_SYMBOL).numpy().astype(np.int64)
             z = np.clip(z, -rans.MAX_SYMBOL, rans.MAX_SYMBOL)
             indexes = self._y_indexes(z, y.shape[2:])
-        z_indexes = _channel_indexes(z.shape[1:])
+        z_indexes = channel_indexes(z.shape[1:])
         z_table, y_table = self._tables["z"], self._tables["y"]
         triples = zip(z, y_symbols, indexes, strict=True)
         return [rans.encode([(zi, z_indexes, z_table), (yi, at, y_table)]) for zi, yi, at in triples]
@@ -93,13 +77,13 @@ class ScaleHyperprior:
         y_shape = (self.channels[1], height // STRIDE, width // STRIDE)
         z_shape = (self.channels[0], -(-y_shape[1] // 4), -(-y_shape[2] // 4))
         streams = [rans.Decoder(p, int(np.prod(y_shape) + np.prod(z_shape))) for p in payloads]
-        z_indexes = _channel_indexes(z_shape)
+        z_indexes = channel_indexes(z_shape)
         z = np.stack([s.take(z_indexes, self._tables["z"]) for s in streams])
         with single_threaded():
             indexes = self._y_indexes(z, y_shape[1:])
             y = np.stack([s.take(i, self._tables["y"]) for s, i in zip(streams, indexes, strict=True)])
             y_hat = torch.from_numpy(y.astype(np.float32)).to(memory_format=torch.channels_last)
-            planes = _apply(self._g_s, y_hat)[:, 0].nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+            planes = apply(self._g_s, y_hat)[:, 0].nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
             return planes.numpy()
 
     @property
@@ -109,43 +93,8 @@ class ScaleHyperprior:
 
     def _y_indexes(self, z: np.ndarray, size: Sequence[int]) -> np.ndarray:
         z_hat = torch.from_numpy(z).double() + self._medians
-        scales = _apply(self._h_s, z_hat)[:, :, : size[0], : size[1]].numpy()
+        scales = apply(self._h_s, z_hat)[:, :, : size[0], : size[1]].numpy()
         return np.searchsorted(self._scale_table[:-1], scales, side="left")
-
-
-def _apply(layers: Sequence, x: torch.Tensor) -> torch.Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
-
-
-def _channel_indexes(shape: Sequence[int]) -> np.ndarray:
-    return np.broadcast_to(np.arange(shape[0]).reshape(-1, 1, 1), shape)
-
-
-def _conv(weights: Mapping[str, torch.Tensor], name: str, stride: int = 2) -> partial:
-    weight = weights[f"{name}.weight"].to(memory_format=torch.channels_last)
-    return partial(F.conv2d, weight=weight, bias=weights[f"{name}.bias"], stride=stride, padding=weight.shape[-1] // 2)
-
-
-def _deconv(weights: Mapping[str, torch.Tensor], name: str) -> partial:
-    weight = weights[f"{name}.weight"].to(memory_format=torch.channels_last)
-    return partial(
-        F.conv_transpose2d, weight=weight, bias=weights[f"{name}.bias"], stride=2, padding=2, output_padding=1
-    )
-
-
-def _last_deconv(weights: Mapping[str, torch.Tensor], name: str) -> partial:
-    """The same map as `_deconv` to one channel, as a 3x3 convolution to the four phases of the output: faster."""
-    weight = F.pad(weights[f"{name}.weight"][:, 0], (0, 1, 0, 1))  # (channels, 6, 6), taps 0..4 and a zero
-    taps = torch.tensor([[4, 2, 0], [5, 3, 1]])  # phase, neighbour -1 0 1
-    phases = weight[:, taps[:, None, :, None], taps[None, :, None, :]]  # (channels, 2, 2, 3, 3)
-    kernel = phases.flatten(1, 2).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-    return partial(_to_phases, weight=kernel, bias=weights[f"{name}.bias"].expand(4).contiguous())
-
-
-def _to_phases(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
 
 
 def _gdn(weights: Mapping[str, torch.Tensor], name: str, inverse: bool = False) -> partial:

@@ -14,11 +14,13 @@ import torch
 
 from lamofc.errors import ConfigError
 from lamofc.networks import crops, files
-from lamofc.networks.gained import GainedHyperprior
+from lamofc.networks.gained import GainedHyperprior, Ladder
+from lamofc.networks.gained_elic import GainedElic
 
 Log = Callable[[str], None]
 _REPORT_EVERY = 25
 _MEAN_OVER = 100  # steps
+ARCHITECTURES = {"scale-hyperprior": GainedHyperprior, "elic": GainedElic}
 _TRANSFORMS = ("g_a.", "g_s.")
 
 
@@ -60,10 +62,10 @@ def train(name: str, entry: Mapping[str, Any], stores: Sequence[Path], out: Path
 
 def _train_group(
     name: str, lambdas: Sequence[float], entry: Mapping[str, Any], models: Sequence[Sequence[np.ndarray]], log: Log
-) -> tuple[GainedHyperprior, list[dict[str, float]]]:
+) -> tuple[Ladder, list[dict[str, float]]]:
     """Steps go round the lambdas; -> the trained model and means of the loss over `_REPORT_EVERY` rounds."""
     torch.manual_seed(entry["seed"])
-    model = GainedHyperprior(entry["n"], entry["m"], lambdas).to(memory_format=torch.channels_last)
+    model = ARCHITECTURES[entry["architecture"]](entry["n"], entry["m"], lambdas).to(memory_format=torch.channels_last)
     feed = crops.batches(models, entry["crop"], entry["batch"], np.random.default_rng(entry["seed"]))
     model.start_from(torch.from_numpy(next(feed)))
     steps = _Steps(model, entry)
@@ -90,7 +92,7 @@ class _Steps:
     Adam on the bottlenecks' quantiles. What is kept is a running mean of the weights: at high rates synthesis must
     invert analysis closely, and the last steps' jitter alone would cost more than their noise in the rate."""
 
-    def __init__(self, model: GainedHyperprior, entry: Mapping[str, Any]) -> None:
+    def __init__(self, model: Ladder, entry: Mapping[str, Any]) -> None:
         named = dict(model.named_parameters())
         aux = [p for n, p in named.items() if n.endswith("quantiles")]
         transforms = [p for n, p in named.items() if n.startswith(_TRANSFORMS)]

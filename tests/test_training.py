@@ -114,3 +114,28 @@ def test_what_ships_is_what_the_row_says_and_small(name, tmp_path):
         settings["validation"]
     )
     assert sum(p.stat().st_size for p in (tmp_path / name).iterdir()) < 8 << 20
+
+
+def test_a_saved_model_is_loaded_as_it_was_trained(tmp_path):
+    """Weights of a stranger's scale come back: nothing is initialised anew, or scaled again, over them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from lamofc.training import state_space_lm
+
+    net = state_space_lm.build(entry())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    state_space_lm.save(net, tmp_path)
+    found = dict(AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).named_parameters())
+    assert all(torch.equal(p, found[n]) for n, p in net.named_parameters())
+
+
+def test_a_document_that_does_not_fit_begins_the_next_row():
+    long = Source([document(1000, 30)], share=1)
+    running = Source([document(5000, 90)], share=1e-9, passages=True)
+    inputs, targets, _ = batch([long, running], rows=5, length=40, seed=(3,))
+    rows = np.concatenate([inputs[:1], targets]).T
+    assert all(np.array_equal(row[:30], np.arange(1000, 1030)) for row in rows)
+    assert (rows[:, 30:] >= 5000).all()

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TRIES = 8  # draws before the rest of a row goes to a passage
-
 
 @dataclass(frozen=True)
 class Document:
@@ -32,34 +30,41 @@ def batch(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> (inputs, targets, weights), each (length, rows), the same for the same seed.
 
-    A row holds whole documents, as many as fit, and its rest a passage cut to size, so no token is wasted.
+    A row holds whole documents; one that does not fit any more begins the next row, and a passage cut to size takes
+    the rest, so that no token is wasted and a long document is drawn as often as its share says.
     """
     rng = np.random.default_rng(seed)
-    filled = [_row(sources, length + 1, rng) for _ in range(rows)]
+    filled, waiting = [], None
+    for _ in range(rows):
+        row, waiting = _row(sources, length + 1, waiting, rng)
+        filled.append(row)
     ids, weight = (np.stack([getattr(row, part) for row in filled], 1) for part in ("ids", "weight"))
     return ids[:-1], ids[1:], weight[1:]
 
 
-def _row(sources: Sequence[Source], length: int, rng: np.random.Generator) -> Document:
-    parts: list[Document] = []
-    left = length
+def _row(
+    sources: Sequence[Source], length: int, waiting: Document | None, rng: np.random.Generator
+) -> tuple[Document, Document | None]:
+    """-> the row, which begins with the document that waits for one, and the document that waits for the next."""
+    parts = [] if waiting is None else [waiting]
+    left, waiting = length - sum(len(p.ids) for p in parts), None
     while left:
-        parts.append(_next(sources, left, rng))
-        left -= len(parts[-1].ids)
-    return Document(*(np.concatenate([getattr(p, part) for p in parts]) for part in ("ids", "weight")))
+        drawn, whole = _draw(sources, left, rng)
+        if whole and len(drawn.ids) > left:
+            waiting = drawn if len(drawn.ids) <= length else None
+            drawn = _passage(sources, left, rng)
+        parts.append(drawn)
+        left -= len(drawn.ids)
+    return Document(*(np.concatenate([getattr(p, part) for p in parts]) for part in ("ids", "weight"))), waiting
 
 
-def _next(sources: Sequence[Source], most: int, rng: np.random.Generator) -> Document:
-    """A document that is not too long, or else a stretch of a passage."""
+def _draw(sources: Sequence[Source], most: int, rng: np.random.Generator) -> tuple[Document, bool]:
+    """A document and whether it must stay whole; a passage comes cut to `most` tokens."""
     shares = np.array([s.share for s in sources], float)
-    for _ in range(_TRIES):
-        source = sources[rng.choice(len(sources), p=shares / shares.sum())]
-        if source.passages:
-            break
-        document = source.documents[int(rng.integers(len(source.documents)))]
-        if len(document.ids) <= most:
-            return document
-    return _passage(sources, most, rng)
+    source = sources[rng.choice(len(sources), p=shares / shares.sum())]
+    if source.passages:
+        return _passage(sources, most, rng), False
+    return source.documents[int(rng.integers(len(source.documents)))], True
 
 
 def _passage(sources: Sequence[Source], most: int, rng: np.random.Generator) -> Document:

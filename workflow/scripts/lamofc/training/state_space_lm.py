@@ -22,6 +22,11 @@ def build(entry: Mapping[str, Any]) -> nn.Module:
 
 
 def save(net: nn.Module, folder: Path) -> None:
-    """Weights rounded to float16, as they ship; `net` keeps the rounded values."""
+    """Weights rounded to float16, as they ship; `net` keeps the rounded values.
+
+    The scaling of `out_proj` belongs to the start of training alone: transformers repeats it on every load of a model
+    whose configuration asks for it, over the weights it has just read.
+    """
+    net.config.rescale_prenorm_residual = False
     net.half().save_pretrained(folder)
     net.float()

@@ -10,12 +10,11 @@ import tiny_sd3
 import torch
 from PIL import Image
 
-from lamofc import tasks
+from lamofc import frechet, likeness, tasks
 from lamofc.convert import convert
 from lamofc.errors import ConfigError, FetchError
 from lamofc.features import check
 from lamofc.models import placing, sd3_control
-from lamofc.tasks import text_to_image
 
 FULL = Path(__file__).parents[1] / "config/paper/shapes/sd35-large"
 SMALL = {"size": 32, "steps": 2, "text_tokens": 10, "device": "cpu"}
@@ -48,6 +47,37 @@ def test_the_cut_leaves_no_trace(folders, control, split, dtype):
     outputs = model.unsplit(inputs, side)
     assert all(map(np.array_equal, model.tail(features, side), outputs))
     assert outputs[0].shape == (32, 32, 3) and not np.array_equal(*outputs)
+
+
+@pytest.mark.parametrize("split", sd3_control.SPLITS)
+def test_the_cut_leaves_no_trace_in_batches_nor_where_the_start_is_made(folders, split):
+    for guidance in (1.0, 3.0):
+        options = SMALL | {"dtype": "float32", "batch": 3, "clip_start": "own", "guidance": guidance}
+        model = sd3_control.Model(folders["sd35"], split, **options)
+        inputs, side = requests()
+        inputs, side = inputs * 2, side * 2
+        features, outputs = model.head(inputs), model.unsplit(inputs, side)
+        for sample in features:
+            check(sample, model.specs)
+        assert all(map(np.array_equal, model.tail(features, side), outputs))
+        assert not np.array_equal(outputs[0], outputs[1])
+        # A sample's noise does not depend on its place in a batch: only rounding may.
+        assert np.abs(outputs[0].astype(int) - outputs[2]).max() <= 1
+
+
+def test_nothing_that_is_the_same_for_all_samples_is_sent(folders):
+    own = sd3_control.Model(folders["sd35"], "condition", dtype="float32", clip_start="own", batch=8, **SMALL)
+    sent = sd3_control.Model(folders["sd35"], "condition", dtype="float32", batch=8, **SMALL)
+    prompts = ["a red dot", "blue", "", "quick brown foxes"]
+    rng = np.random.default_rng(3)
+    inputs = [{"prompt": p, "control": rng.integers(0, 256, (32, 32, 3), np.uint8)} for p in prompts]
+    varying = {k: np.ptp([s[k] for s in own.head(inputs)], axis=0).reshape(s.shape[0], -1).any(-1)
+               for k, s in ((s.name, s) for s in own.specs)}  # fmt: skip
+    assert all(v.all() for v in varying.values()), varying
+    starts = np.stack([s["clip_l"][0] for s in sent.head(inputs)])
+    assert np.ptp(starts, axis=0).max() == 0, "what `own` leaves out is the same for all"
+    with pytest.raises(ConfigError, match="neither send nor own"):
+        sd3_control.Model(folders["sd35"], "condition", clip_start="drop", **SMALL)
 
 
 def test_each_tensor_of_the_condition_is_read_and_none_is_sent_twice(folders):
@@ -158,11 +188,13 @@ def test_packages_are_laid_side_by_side(folders, tmp_path):
 
 def test_images_are_judged_against_caption_photograph_and_uncompressed_run(tmp_path):
     tiny_sd3.save_judge(tmp_path / "judge")
+    (tmp_path / "dataset.json").write_text('{"options": {"low": 50, "high": 150}}')
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (40, 40, 3), np.uint8) for _ in range(6)]
     Image.fromarray(images[5]).save(tmp_path / "photo.png")
     task = tasks.load("text_to_image")(tmp_path, tmp_path)
-    truth = {"prompt": "a red dot", "image": "photo.png"}
+    Image.fromarray(task.edges(images[0], 50, 150)).save(tmp_path / "edges.png")
+    truth = {"prompt": "a red dot", "image": "photo.png", "control": "edges.png"}
     (found,) = task.outcome(images[0], truth).values()
     image, text = task.judge.image(images[0]), task.judge.text("a red dot")
     cosine = float(image @ text / np.sqrt((image @ image) * (text @ text)))
@@ -170,14 +202,35 @@ def test_images_are_judged_against_caption_photograph_and_uncompressed_run(tmp_p
     assert not np.allclose(text, task.judge.text("blue"))
     same = task.set_columns([task.record(i, i, truth) for i in images[:3]])
     assert same["frechet_to_reference"] == pytest.approx(0, abs=1e-9) and same["psnr_to_reference"] == 100
+    assert same["ssim_to_reference"] == pytest.approx(1) and same["perceptual_to_reference"] == 0
+    assert task.record(images[0], images[0], truth)["edge_agreement"] == 1 >= same["edge_agreement"]
     moved = task.set_columns([task.record(i, j, truth) for i, j in zip(images[:3], images[3:], strict=True)])
+    assert moved["ssim_to_reference"] < 0.5 and moved["perceptual_to_reference"] > 0
     assert moved["frechet_to_reference"] > 0 and moved["frechet"] == pytest.approx(same["frechet"])
+
+
+def test_set_distances_tell_equal_from_different():
+    rng = np.random.default_rng(0)
+    a, b, far = rng.normal(0, 1, (40, 6)), rng.normal(0, 1, (40, 6)), rng.normal(2, 1, (40, 6))
+    assert abs(frechet.kernel_distance(a, b)) < 0.3 < frechet.kernel_distance(a, far)
+    bias = np.mean([frechet.frechet_distance(rng.normal(0, 1, (40, 6)), rng.normal(0, 1, (40, 6))) for _ in range(9)])
+    assert frechet.frechet_bias(a) == pytest.approx(bias, rel=0.5)
+    assert np.isnan(frechet.frechet_bias(a[:3])) and np.isnan(frechet.kernel_distance(a[:1], b))
+
+
+def test_edges_agree_within_a_pixel():
+    lines = np.zeros((20, 20), np.uint8)
+    lines[10] = 255
+    near, far = np.roll(lines, 1, 0), np.roll(lines, 4, 0)
+    assert likeness.edge_agreement(lines, near) == 1 and likeness.edge_agreement(lines, far) == 0
+    assert likeness.edge_agreement(lines * 0, lines) == 0 and likeness.edge_agreement(lines * 0, lines * 0) == 1
+    assert likeness.edge_agreement(lines | far, lines) == pytest.approx(2 / 3)
 
 
 def test_psnr_by_hand():
     flat, other = np.full((2, 2, 3), 100, np.uint8), np.full((2, 2, 3), 100, np.uint8)
     other[0, 0, 0] = 112  # mean square error 144 / 12
     task = tasks.load("text_to_image").__new__(tasks.load("text_to_image"))
-    assert text_to_image.psnr(flat, other) == pytest.approx(10 * np.log10(255**2 / 12))
+    assert likeness.psnr(flat, other) == pytest.approx(10 * np.log10(255**2 / 12))
     assert task.damage(flat, other) == pytest.approx(np.sqrt(12) / 255) and not task.flipped(flat, other)
     assert task.flipped(flat, 255 - flat * 2)

@@ -187,7 +187,7 @@ def shipped_network(wildcards):
 def training_inputs(wildcards, key):
     """What a model is trained on, where it does not ship."""
     entry = plan.trainings[wildcards.training]
-    return [] if "sha256" in entry else entry[key]
+    return [] if "sha256" in entry else entry.get(key, [])
 
 
 def shipped_model(wildcards):

@@ -10,6 +10,7 @@ COLLECTED = {
     "inputs": f"{RESULTS}/inputs.tsv",
     "features": [f"{RESULTS}/features/{c}" for c in plan.curves],
 }
+COLLECTED["pictures"] = [f"{RESULTS}/scores/{c}/{a}.json" for c, a in plan.picture_pairs]
 DEVICES = {"devices": config["devices"]}
 # By family of their models language curves are told from state-space ones: sections of figures and tables.
 FAMILIES = {"families": {n: m["family"] for n, m in plan.models.items()}}
@@ -48,6 +49,8 @@ if len(SECTIONS) > 1:
     FIGURES |= {f"rate_score-{sections.slug(s)}": (["scores"], FAMILIES | {"section": s}) for s in SECTIONS}
 if any(a.startswith("dtufc-") for a in plan.arms):
     FIGURES["anchors"] = (["scores"], FAMILIES)
+if plan.picture_pairs:
+    FIGURES["contact_sheet"] = (["scores", "pictures"], {})
 if any("transfer" in plan.arms[a] for _, a in plan.pairs if a in plan.arms):
     FIGURES["generalisation"] = (["scores"], FAMILIES)
 if config["anchor"] in plan.arms:

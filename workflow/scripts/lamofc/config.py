@@ -140,6 +140,12 @@ class Plan:
         takes = {c: self._modality(c) for c in self.curves}
         return [(c, a) for c, modality in takes.items() for a, own in arms.items() if own == modality]
 
+    @cached_property
+    def picture_pairs(self) -> list[tuple[str, str]]:
+        """(curve, arm) whose task makes images that figures show."""
+        shown = {c for c, r in self.curves.items() if hasattr(tasks.load(r["task"]), "picture")}
+        return [pair for pair in self.pairs if pair[0] in shown]
+
     def _modality(self, curve: str) -> str | None:
         place, task = f"{self.config['scenarios']}, row {curve}", self.curves[curve]["task"]
         try:

@@ -10,7 +10,7 @@ import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -43,11 +43,14 @@ class Tensor(NamedTuple):
 
 
 _MARK = object()
+_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_pth(path: Path) -> dict[str, np.ndarray]:
     """The state dict in a .pth file, at whatever depth it lies. ConvertError if it is damaged or holds other things."""
     try:
+        if not zipfile.is_zipfile(path):
+            return _before_zip(path)
         with zipfile.ZipFile(path) as archive:
             (index,) = [n for n in archive.namelist() if n.endswith("/data.pkl")]
             tree = _Reader().run(archive.read(index))
@@ -56,6 +59,21 @@ def read_pth(path: Path) -> dict[str, np.ndarray]:
             return {k: _array(t, archive.read(f"{folder}data/{t.storage.key}")) for k, t in found.items()}
     except (zipfile.BadZipFile, KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise ConvertError(f"{path} is no intact file of torch.save: {error}") from error
+
+
+def _before_zip(path: Path) -> dict[str, np.ndarray]:
+    """Files of PyTorch before 1.6: a magic number, two pickles on the machine, the dictionary, the keys of storages in
+    the order in which their counts and values follow."""
+    with open(path, "rb") as file:
+        if _Reader().run(file) != _MAGIC:
+            raise ValueError("neither a ZIP archive nor the format before it")
+        _, facts, tree, keys = (_Reader().run(file) for _ in range(4))
+        if not facts["little_endian"]:
+            raise ValueError("big-endian values")
+        found = _tensors(tree)
+        sizes = {t.storage.key: t.storage.dtype.itemsize for t in found.values()}
+        values = {k: file.read(int.from_bytes(file.read(8), "little") * sizes[k]) for k in keys}
+        return {k: _array(t, values[t.storage.key]) for k, t in found.items()}
 
 
 def _tensors(tree: Any) -> dict[str, Tensor]:
@@ -87,7 +105,7 @@ class _Reader:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, data: bytes) -> Any:
+    def run(self, data: bytes | BinaryIO) -> Any:
         for opcode, argument, _ in pickletools.genops(data):
             step = getattr(self, f"_{opcode.name.lower()}", None)
             if step is None:
@@ -187,7 +205,7 @@ class _Reader:
         self._take(1)  # a state dict's notes on module versions
 
     def _binpersid(self, _: Any) -> None:
-        ((_, kind, key, _, count),) = self._take(1)
+        ((_, kind, key, _, count, *_),) = self._take(1)
         if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in STORAGES:
             raise ConvertError(f"storage {kind} is not one of {', '.join(STORAGES)}")
         self._push(Storage(STORAGES[kind.name], key, count))

@@ -37,5 +37,10 @@ def build(
         for number in chosen:
             pixels = pictures.square(pictures.read(paths[names[number]]), size)
             image = target.png(f"images/{number:012d}.png", pixels)
-            control = target.png(f"control/{number:012d}.png", canny(gray(pixels), low, high))
+            control = target.png(f"control/{number:012d}.png", edges(pixels, low, high))
             target.add(part, f"{number:012d}", prompt=first[number], control=control, image=image)
+
+
+def edges(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """uint8 RGB (height, width, 3) -> uint8 (height, width), 255 on edges of the luma."""
+    return canny(gray(image), low, high)

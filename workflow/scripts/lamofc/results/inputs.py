@@ -34,12 +34,25 @@ def _measured(dataset: Path, limit: int) -> dict[str, object]:
 
 
 def compressed(dataset: Path, item: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Lossless WebP of an image (fast setting), FLAC of a sound, else the prompt in UTF-8, deflated where shorter."""
+    """Lossless WebP of an image (fast setting), FLAC of a sound, else the prompt in UTF-8, deflated where shorter.
+
+    Where a control goes in, that and the prompt do; `image` is then what the model is to draw.
+    """
+    if "control" in item:
+        return "lossless WebP and text", _webp(dataset / item["control"]) + _text(item)
     if "image" in item:
-        file = io.BytesIO()
-        Image.fromarray(items.image(dataset / item["image"])).save(file, "WEBP", lossless=True, quality=20, method=1)
-        return "lossless WebP", file.getvalue()
+        return "lossless WebP", _webp(dataset / item["image"])
     if "audio" in item:
         return "FLAC", InputCodec().encode({"audio": items.audio(dataset / item["audio"])})
+    return "UTF-8 text", _text(item)
+
+
+def _webp(path: Path) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(items.image(path)).save(file, "WEBP", lossless=True, quality=20, method=1)
+    return file.getvalue()
+
+
+def _text(item: Mapping[str, Any]) -> bytes:
     raw = next(item[k] for k in TEXTS if k in item).encode()
-    return "UTF-8 text", min(raw, zlib.compress(raw, 9), key=len)
+    return min(raw, zlib.compress(raw, 9), key=len)

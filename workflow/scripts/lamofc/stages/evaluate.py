@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lamofc import models, provenance, rate, statistics, tasks
+from lamofc import models, png, provenance, rate, statistics, tasks
 from lamofc.distortion import Distortion
 from lamofc.interfaces import Model, Sample, Task
 from lamofc.jsonio import read_json, read_lines, write_json
@@ -18,6 +18,7 @@ from lamofc.stages import extract
 from lamofc.stages.code import SUFFIX
 from lamofc.store import FeatureReader
 
+PICTURES = 6  # samples whose images are kept
 BLOCK = 8  # samples whose points go through the tail together, where there are several
 
 
@@ -35,17 +36,22 @@ def evaluate(
     asset_bytes: int,
     out: Path,
 ) -> None:
-    """Write {"rows": [...], "outcomes": {point: {name: [...]}}, ...} for one (curve, codec)."""
+    """Write {"rows": [...], "outcomes": {point: {name: [...]}}, ...} for one (curve, codec).
+
+    Of tasks whose outputs are images, `pictures` holds the first ones as PNG files, by point, and
+    `reference_pictures` the uncompressed run's.
+    """
     store = FeatureReader(originals / "test.zarr")
     points = read_json(decoded / "decode.json")["points"]
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     task = tasks.build(row["task"], dataset, weights)
     meters = {p: _Meter(task, store) for p in points}
     stores = {p: FeatureReader(decoded / f"{p}.zarr") for p in points}
-    side_bytes, references = 0, []
+    side_bytes, references, pictures = 0, [], []
     for lines, block in _outputs(model, store, stores, read_lines(originals / "test.jsonl")):
         side_bytes += sum(x["side_bytes"] for x in lines)
         references += [task.outcome(x["output"], x["truth"]) for x in lines]
+        pictures += _pictures(task, [x["output"] for x in lines], len(pictures))
         for point, (samples, outputs) in block.items():
             meters[point].add(samples, outputs)
     reference = {k: np.array([r[k] for r in references]) for k in references[0]}
@@ -64,8 +70,18 @@ def evaluate(
     outcomes = {p: {k: v.tolist() for k, v in m.outcomes().items()} for p, m in meters.items()}
     damages = {p: m.damages for p, m in meters.items()}
     flips = {p: m.flips for p, m in meters.items()}
-    write_json(out, {"rows": rows, "outcomes": outcomes, "damages": damages, "flips": flips,
-                     "reference": {k: v.tolist() for k, v in reference.items()}})  # fmt: skip
+    found = {"rows": rows, "outcomes": outcomes, "damages": damages, "flips": flips,
+             "reference": {k: v.tolist() for k, v in reference.items()}}  # fmt: skip
+    if pictures:
+        found |= {"pictures": {p: m.pictures for p, m in meters.items()}, "reference_pictures": pictures}
+    write_json(out, found)
+
+
+def _pictures(task: Task, outputs: Sequence[Any], already: int) -> list[np.ndarray]:
+    """PNG files, as arrays of bytes, of those outputs that are among the first PICTURES."""
+    if not hasattr(task, "picture"):
+        return []
+    return [png.write(task.picture(o)) for o in outputs[: max(0, PICTURES - already)]]
 
 
 def _outputs(
@@ -99,8 +115,10 @@ class _Meter:
         self.flips: list[bool] = []
         self.damages: list[float] = []
         self.records: list[Any] = []
+        self.pictures: list[np.ndarray] = []
 
     def add(self, samples: Sequence[tuple[Sample, Sample, Any]], outputs: Sequence[Any]) -> None:
+        self.pictures += _pictures(self.task, outputs, len(self.pictures))
         for (original, decoded, line), output in zip(samples, outputs, strict=True):
             self.distortion.add(original, decoded)
             self.rows.append(self.task.outcome(output, line["truth"]))

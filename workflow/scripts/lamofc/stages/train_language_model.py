@@ -1,4 +1,4 @@
-"""A small language model made by rule: the one that ships where its files' sha256 are pinned, else trained here."""
+"""A small model made by rule: the one that ships where its files' sha256 are pinned, else trained here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def train_language_model(
         install(name, entry["sha256"], ROOT / SHIPPED / name, out)
         return
     with staged(out) as folder:
-        _train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"))
+        train = _train_phases if "phases" in entry else _train
+        train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"))
 
 
 def install(name: str, wanted: Mapping[str, str], shipped: Path, out: Path) -> None:
@@ -42,6 +43,7 @@ def install(name: str, wanted: Mapping[str, str], shipped: Path, out: Path) -> N
                 raise FetchError(
                     f"training {name}: {shipped / file} has sha256 {found}, config/trainings.yaml says {expected}"
                 )
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(shipped / file, folder / file)
         shutil.copyfile(shipped / RECORD, folder / RECORD)
 
@@ -74,6 +76,27 @@ def _train(
         "seconds": round(training.seconds, 1),
         "validation": validate(entry["validation"], datasets, folder),
         "curve": training.curve,
+    }
+    shutil.rmtree(state, ignore_errors=True)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _train_phases(
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], books: Mapping[str, Path], folder: Path,
+    state: Path,
+) -> None:  # fmt: skip
+    """Text to image: see lamofc.stages.train_text_to_image."""
+    from lamofc.stages import train_text_to_image
+
+    ((_, dataset),) = datasets.items()
+    found = train_text_to_image.train(entry, dataset, folder, state, lambda line: print(f"{name}: {line}", flush=True))
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    record = {
+        "training": name,
+        "settings": dict(entry),
+        "data": {n: _sha256(p / "items.jsonl") for n, p in datasets.items()},
+        "sha256": {p.relative_to(folder).as_posix(): _sha256(p) for p in files},
+        **found,
     }
     shutil.rmtree(state, ignore_errors=True)
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import synthetic_results
 
-from lamofc import plotting
+from lamofc import plotting, png
 from lamofc.dtypes import from_float32
 from lamofc.interfaces import TensorSpec
+from lamofc.jsonio import read_json, write_json
 from lamofc.results import features, latency, numbers, operating, sections, table
 from lamofc.store import write_all
 
@@ -44,10 +45,36 @@ def run(tmp_path_factory):
         (folder / curve).mkdir()
         write_all(folder / curve / "test.zarr", specs, made)
         paths["features"].append(folder / curve)
+    paths["pictures"] = pictures(folder, table.read(paths["scores"]))
     tidy, *_ = make("rate_at", paths)
     paths["rates"] = folder / "rate_at.tsv"
     tidy.to_csv(paths["rates"], sep="\t", index=False)
     return paths
+
+
+def pictures(folder, rows):
+    """Score files as of a task that makes images, of two curves."""
+    rng, files = np.random.default_rng(1), []
+    for curve in table.curves(rows)[:2]:
+        for codec in ("identity", "uq-ec", "cast"):
+            own = rows[(rows.curve == curve) & (rows.codec == codec)]
+            made = {p: [png.write(rng.integers(0, 256, (8, 8, 3), np.uint8)) for _ in range(3)]
+                    for p in [*own.point, "reference"]}  # fmt: skip
+            files.append(folder / f"{curve}.{codec}.json")
+            write_json(files[-1], {"rows": own[["curve", "codec", "point"]].to_dict("records"), "pictures": made,
+                                   "reference_pictures": made.pop("reference")})  # fmt: skip
+    return files
+
+
+def test_the_contact_sheet_shows_each_point_once_and_nothing_of_other_curves(run):
+    sheet = importlib.import_module("figures.contact_sheet")
+    figure = sheet.draw(run["scores"], run["pictures"])
+    titles = [a.get_title(loc="left") for a in figure.axes]
+    assert sum(t.startswith("identity") for t in titles) == 2 and sum(t.startswith("uq-ec") for t in titles) == 2
+    assert len(titles) == 2 * (1 + 3 + 3)
+    strip = figure.axes[0].images[0].get_array()
+    file = read_json(run["pictures"][0])
+    assert np.array_equal(strip[:8, :8], png.read(file["reference_pictures"][0])) and strip.shape == (18, 24, 3)
 
 
 def arguments(function, paths):

@@ -31,30 +31,26 @@ def draw(scores: Path, pictures: Sequence[Path]) -> Figure:
     for column, curve in enumerate(curves):
         for line in range(lines):
             own = grid[line, column]
-            if line < len(codecs[curve]):
-                codec = codecs[curve][line]
-                _codec(own, rows[(rows.curve == curve) & (rows.codec == codec)], files[curve, codec], line == 0)
-            else:
-                for panel in own:
-                    panel.axis("off")
+            codec = codecs[curve][line] if line < len(codecs[curve]) else None
+            used = _codec(own, rows[(rows.curve == curve) & (rows.codec == codec)], files[curve, codec]) if codec else 0
+            for panel in own[used:]:
+                panel.remove()
+        head = rows[rows.curve == curve].iloc[0]
+        place = {"transform": grid[0, column, 0].transAxes, "fontsize": 7, "fontweight": "bold"}
+        grid[0, column, 0].text(0, 1.4, f"{head.scenario}, {head.split}", **place)
     return figure
 
 
-def _codec(axes: Sequence[Axes], rows: pd.DataFrame, file: dict, first: bool) -> None:
-    """The points nearest to RATES, each once, from most bits to fewest; places without a point stay empty."""
+def _codec(axes: Sequence[Axes], rows: pd.DataFrame, file: dict) -> int:
+    """The points nearest to RATES, each once, from most bits to fewest; -> how many panels they took."""
     points = chosen(rows)
-    for place, panel in enumerate(axes):
-        panel.axis("off")
-        if place >= len(points):
-            continue
-        row = points[place]
+    for panel, row in zip(axes, points, strict=False):
         sent, plain = file["pictures"][row["point"]], file["reference_pictures"]
         panel.imshow(strip(plain[:SHOWN], sent[:SHOWN]), interpolation="nearest")
-        title = f"{row['bpfp']:.3g} bits, {row['score']:.0f} {row['unit']}"
-        panel.set_title(title if place else f"{row['codec']}: {title}", fontsize=6, pad=2, loc="left")
-    if first:
-        axes[0].text(0, 1.45, f"{rows.scenario.iloc[0]}, {rows.split.iloc[0]}", transform=axes[0].transAxes, fontsize=7,
-                     fontweight="bold")  # fmt: skip
+        panel.axis("off")
+        text = f"{row['bpfp']:.3g} bits, {row['score']:.0f} {row['unit']}"
+        panel.set_title(text if row is not points[0] else f"{row['codec']}: {text}", fontsize=6, pad=2, loc="left")
+    return len(points)
 
 
 def chosen(rows: pd.DataFrame) -> list[dict]:

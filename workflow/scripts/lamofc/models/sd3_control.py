@@ -19,6 +19,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Sample, TensorSpec
 from lamofc.models import placing
+from lamofc.models.strided_vae import StridedAutoencoder
 from lamofc.models.torch_arrays import to_numpy, to_torch, torch_dtype
 
 SPLITS = ("condition", "latent")
@@ -101,8 +102,9 @@ class Model:
         """The whole pipeline, loaded when first needed: a tail that only decodes latents never needs it."""
         options = {"dtype": torch_dtype(self.dtype), "local_files_only": True, "use_safetensors": True}
         control = SD3ControlNetModel.from_pretrained(self.weights / "controlnet", **options)
+        own = {"vae": self.vae} if self._vae_class is StridedAutoencoder else {}  # diffusers finds its classes alone
         pipe = StableDiffusion3ControlNetPipeline.from_pretrained(
-            self.weights / "pipeline", controlnet=control, **options
+            self.weights / "pipeline", controlnet=control, **own, **options
         )
         pipe.set_progress_bar_config(disable=True)
         if self.offload:
@@ -114,7 +116,12 @@ class Model:
     def vae(self) -> AutoencoderKL:
         if "pipe" in self.__dict__:
             return self.pipe.vae
-        return placing.load(AutoencoderKL, self.weights / "pipeline" / "vae", self.dtype, str(self.device))
+        return placing.load(self._vae_class, self.weights / "pipeline" / "vae", self.dtype, str(self.device))
+
+    @property
+    def _vae_class(self) -> type:
+        named = self._config("vae").get("_class_name")
+        return StridedAutoencoder if named == StridedAutoencoder.__name__ else AutoencoderKL
 
     @torch.inference_mode()
     def head(self, inputs: Sequence[dict[str, Any]]) -> list[Sample]:

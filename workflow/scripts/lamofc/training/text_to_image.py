@@ -14,13 +14,9 @@ from lamofc.training.drawings import Drawings, scaled
 
 
 def autoencoder(settings: Mapping[str, Any]) -> nn.Module:
-    from diffusers import AutoencoderKL
+    from lamofc.models.strided_vae import StridedAutoencoder
 
-    levels = len(settings["block_out_channels"])
-    return AutoencoderKL(
-        **settings, down_block_types=["DownEncoderBlock2D"] * levels, up_block_types=["UpDecoderBlock2D"] * levels,
-        mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False,
-    )  # fmt: skip
+    return StridedAutoencoder(**settings)
 
 
 def autoencoder_loss(net: nn.Module, drawings: Drawings, rule: Mapping[str, Any], generator: torch.Generator):

@@ -71,7 +71,11 @@ def test_the_contact_sheet_shows_each_point_once_and_nothing_of_other_curves(run
     figure = sheet.draw(run["scores"], run["pictures"])
     titles = [a.get_title(loc="left") for a in figure.axes]
     assert sum(t.startswith("identity") for t in titles) == 2 and sum(t.startswith("uq-ec") for t in titles) == 2
-    assert len(titles) == 2 * (1 + 3 + 3)
+    rows = table.read(run["scores"])
+    shown = [sheet.chosen(rows[(rows.curve == c) & (rows.codec == n)])
+             for c in table.curves(rows)[:2] for n in ("identity", "cast", "uq-ec")]  # fmt: skip
+    assert [len({p["point"] for p in points}) for points in shown] == list(map(len, shown))
+    assert max(map(len, shown)) > 1 and len(titles) == sum(map(len, shown))
     strip = figure.axes[0].images[0].get_array()
     file = read_json(run["pictures"][0])
     assert np.array_equal(strip[:8, :8], png.read(file["reference_pictures"][0])) and strip.shape == (18, 24, 3)

@@ -273,3 +273,11 @@ def test_long_tables_are_longtables():
         long, "c"
     )
     assert r"\begin{tabular}{ll}" in numbers.latex(long.head(3).assign(b="x"), "c")
+
+
+def test_a_score_without_unit_gets_no_brackets(run, tmp_path):
+    bare = tmp_path / "scores.tsv"
+    pd.read_csv(run["scores"], sep="\t").assign(unit="", metric="CLIP score").to_csv(bare, sep="\t", index=False)
+    row = table.read(bare).iloc[0]
+    assert row.unit == "" and plotting.axis_label(row.metric, row.unit) == "CLIP score"
+    assert plotting.axis_label("top-1", "%") == "top-1 (%)"

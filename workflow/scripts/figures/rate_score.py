@@ -56,7 +56,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, plotting.Look], e
     for rank, codec in enumerate(coloured):
         style = looks[codec].line(2.6, lw=0.8, zorder=5 + len(coloured) - rank)
         axes.plot(ladders[codec].bpfp, ladders[codec].score, **style)
-    banded = [c for c in best if first.family != c and ladders[c].family.iloc[0] not in ("reference", "input")]
+    banded = [c for c in best if ladders[c].family.iloc[0] not in ("reference", "input")]
     for codec in banded[: PAGE_BANDS if everything else BANDS]:
         _band(axes, ladders[codec], looks[codec].colour)
     plotting.reference_lines(axes, first, table.lossless_floor(rows))

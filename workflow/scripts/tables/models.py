@@ -52,7 +52,7 @@ def _printed(tidy: pd.DataFrame) -> pd.DataFrame:
         {
             "curve": r.curve,
             "stands for": r.stands_for,
-            "metric": f"{r.metric} ({r.unit})",
+            "metric": f"{r.metric} ({r.unit})" if r.unit else r.metric,
             "score": numbers.rounded(r.score, r.score_low, r.score_high),
             "chance": numbers.plain(r.chance, 2),
             "n": str(r.n),

@@ -19,6 +19,7 @@ def read(path: Path) -> pd.DataFrame:
     missing = sorted(NEEDED - set(table.columns))
     if missing or table.empty:
         raise ConfigError(f"{path}: {'no column ' + missing[0] if missing else 'no rows'}; make it with rule collect")
+    table["unit"] = table.unit.fillna("")  # a score without a unit is an empty field
     turned = ~table.higher_is_better & (table.unit == "%")
     for name in ("score", "reference_score"):
         values = table[name].to_numpy()

@@ -1,7 +1,8 @@
 """Speed and peak memory of every codec on feature stores: python benchmarks/codecs.py [STORE ...]
 
 Prints MB/s of native input for encode and decode, entropy coding included, with one process and with two on packets of
-their own; bits per feature point and relative squared error beside it; peak memory beyond samples and coder; and the
+their own; bits per feature point, what of them is loss against the ideal code length of the codec's own model (where it
+has one), and relative squared error beside it; peak memory beyond samples and coder; and the
 function that a profile of both directions shows on top. Without arguments: stores under results/, else synthetic ones.
 """
 
@@ -32,7 +33,7 @@ from lamofc.errors import ConfigError  # noqa: E402
 from lamofc.interfaces import Coder, Sample, TensorSpec  # noqa: E402
 from lamofc.store import FeatureReader  # noqa: E402
 
-COLUMNS = ("features", "codec", "point", "bits/point", "rel. MSE", "encode MB/s", "decode MB/s",
+COLUMNS = ("features", "codec", "point", "bits/point", "loss %", "rel. MSE", "encode MB/s", "decode MB/s",
            "encode MB/s x2", "decode MB/s x2", "peak MB", "bottleneck")  # fmt: skip
 MAX_BYTES = 1 << 23  # native bytes of a store that are used
 
@@ -103,7 +104,7 @@ def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], cali
             (one,) = _in_children(1, lambda coder=coder: _run(coder, samples, options.seconds, True))
             two = _in_children(2, lambda coder=coder: _run(coder, samples, options.seconds, False))
             both = [f"{sum(r[k] for r in two):.0f}" for k in ("encode", "decode")]
-            yield (codecs.point_name(arm, ladder[i]), f"{one['bits']:.3f}", f"{one['error']:.2e}",
+            yield (codecs.point_name(arm, ladder[i]), f"{one['bits']:.3f}", one["loss"], f"{one['error']:.2e}",
                    f"{one['encode']:.0f}", f"{one['decode']:.0f}", *both, f"{one['peak']:.0f}", one["top"])  # fmt: skip
 
 
@@ -118,6 +119,7 @@ def _run(coder: Coder, samples: list[Sample], seconds: float, full: bool) -> dic
         decoded = [coder.decode(coder.encode(s), n) for s, n in zip(samples, shapes, strict=True)]
         out["peak"] = (_status("VmHWM") - start) / 1024
         out["bits"] = 8 * sum(len(b) for c in coded for b in c) / sum(map(features.elements, samples))
+        out["loss"] = _loss(coder, samples, 8 * sum(len(b) for c in coded for b in c))
         out["error"] = _error(samples, decoded)
         out["top"] = _bottleneck(coder, samples, pairs)
     out["encode"] = _speed(coder.encode, [(s,) for s in samples], _bytes(samples), seconds)
@@ -170,6 +172,12 @@ def _bottleneck(coder: Coder, samples: list[Sample], pairs: list[tuple]) -> str:
     return f"{where}{name} {100 * own / stats.total_tt:.0f} %"
 
 
+def _loss(coder: Coder, samples: list[Sample], bits: int) -> str:
+    """Bits beyond the ideal code length of the coder's own model, in per cent; a dash for codecs without one."""
+    ideal = sum(map(coder.ideal_bits, samples)) if hasattr(coder, "ideal_bits") else 0.0
+    return f"{100 * (bits / ideal - 1):+.2f}" if ideal else "-"
+
+
 def _error(samples: list[Sample], decoded: list[Sample]) -> float:
     """Sum of squared errors over sum of squares, all tensors."""
     wide = [
@@ -196,7 +204,7 @@ def _bytes(samples: list[Sample]) -> int:
 
 
 def _line(cells: Sequence[Any]) -> str:
-    widths = (36, 18, 9, 10, 9, 11, 11, 14, 14, 7, 0)
+    widths = (36, 18, 9, 10, 6, 9, 11, 11, 14, 14, 7, 0)
     return "  ".join(
         str(c).ljust(w) if k < 3 else str(c).rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lamofc.entropy import adaptive, bank, coefficients
-from lamofc.entropy.ans import Decoder, Encoder
+from lamofc.entropy.ans import Decoder, Encoder, Meter
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import uniform
@@ -95,6 +95,20 @@ class Coder:
     def encode(self, sample: Sample) -> list[bytes]:
         centred: dict[str, np.ndarray] = {}
         return [self._encode(sample[s.name], s, centred) for s in self.specs]
+
+    def ideal_bits(self, sample: Sample) -> float:
+        """Code length of a sample under the tables that code it: what `encode` writes beyond is the coder's loss."""
+        found = zip(self.specs, self.encode(sample), strict=True)
+        return sum(self._ideal(data, self.profiles[s.name], sample[s.name].shape) for s, data in found)
+
+    def _ideal(self, data: bytes, own: Profile, shape: tuple[int, ...]) -> float:
+        decoder = Decoder(data)
+        if decoder.take_one(2):
+            return 8.0 * len(data)  # without the profile: tables are fitted to the tensor, no model is ahead of it
+        meter, layout = Meter(), own.at(vectors.count(shape, own.spec)).symbols
+        meter.put_uniform(0, 2)
+        coefficients.put(meter, coefficients.take(decoder, layout), layout)
+        return meter.bits
 
     def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
         centred: dict[str, np.ndarray] = {}

@@ -100,6 +100,24 @@ class Encoder:
         return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
 
+class Meter(Encoder):
+    """Adds up the code lengths of what it is given, -log2 of the frequencies in their tables, and codes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bits = 0.0
+
+    def put(self, symbols: np.ndarray, table: Table) -> None:
+        self.bits += float(table.bits()[symbols].sum())
+
+    def put_rows(self, symbols: np.ndarray, tables: Sequence[Table]) -> None:
+        for row, table in zip(symbols, tables, strict=True):
+            self.put(row, table)
+
+    def put_uniform(self, values: np.ndarray | int, size: int) -> None:
+        self.bits += np.size(values) * math.log2(size)
+
+
 class Decoder:
     """Takes symbols in the order they were put. BitstreamError if the bytes cannot hold them."""
 

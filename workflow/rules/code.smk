@@ -11,7 +11,7 @@ rule fit:
     benchmark:
         f"{RESULTS}/benchmarks/fit/{{curve}}/{{arm}}.tsv"
     wildcard_constraints:
-        arm=NUMERIC_ARMS,
+        arm=FITTED_ARMS,
     conda:
         "../../envs/codecs.yaml"
     resources:
@@ -22,6 +22,45 @@ rule fit:
         entry=entry_of,
     script:
         "../scripts/fit.py"
+
+
+# Codecs that are trained by gradients through the tail; where features are imported there is none.
+rule fit_through_tail:
+    input:
+        features=f"{RESULTS}/features/{{curve}}",
+        sensitivity=f"{RESULTS}/sensitivity/{{curve}}.safetensors",
+        model=model_folder,
+        dataset=dataset_folder,
+        readout=readout_file,
+        sources=lambda w: sources("lamofc.stages.fit_through_tail", *tail_modules(w)),
+    output:
+        f"{RESULTS}/assets/{{curve}}/{{arm}}.safetensors",
+    log:
+        f"{LOGS}/fit/{{curve}}/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit/{{curve}}/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=TAIL_ARMS,
+        curve=MODEL_CURVES,
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=memory(3000, 4),
+        runtime=hours(4),
+        gpu=GPU,
+    params:
+        worker=lambda w: ("torch", tail_modules(w)),
+        entry=entry_of,
+        row=row,
+        model_row=model_row,
+    script:
+        "../scripts/fit_through_tail.py"
+
+
+use rule fit as fit_imported with:
+    wildcard_constraints:
+        arm=TAIL_ARMS,
+        curve=IMPORTED_CURVES,
 
 
 rule encode:

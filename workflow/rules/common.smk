@@ -37,6 +37,10 @@ GPU = int(config["device"] != "cpu")  # what a job that runs a model asks for; p
 LEARNED = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "network_field")}
 LEARNED_ARMS = "|".join(map(re.escape, sorted(LEARNED))) or "none"
 NUMERIC_ARMS = "|".join(map(re.escape, sorted(set(plan.all_arms) - LEARNED)))
+# Codecs that are trained through the tail: their fit needs torch and the model, their coding neither.
+TAIL = {n for n, a in plan.all_arms.items() if hasattr(codecs.load(a["codec"]), "trained_by")}
+TAIL_ARMS = "|".join(map(re.escape, sorted(TAIL))) or "none"
+FITTED_ARMS = "|".join(map(re.escape, sorted(set(plan.all_arms) - LEARNED - TAIL)))
 INPUT_ARMS = "|".join(map(re.escape, sorted(plan.all_inputs))) or "none"
 
 IMPORTED = {c for c, r in plan.all_curves.items() if plan.models[r["model"]]["family"] == "hosted"}
@@ -133,6 +137,12 @@ def codec_modules(entry):
 
 def codec_sources(stage):
     return lambda wildcards: sources(f"lamofc.stages.{stage}", *codec_modules(arm(wildcards)))
+
+
+def tail_modules(wildcards):
+    """Modules of a codec that is trained through the tail, of its training and of the model."""
+    training = codecs.load(arm(wildcards)["codec"]).trained_by
+    return [*codec_modules(arm(wildcards)), training, *model_worker(wildcards)[1]]
 
 
 def model_sources(stage):

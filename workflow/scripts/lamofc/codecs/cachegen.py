@@ -11,7 +11,7 @@ import numpy as np
 from lamofc import interfaces
 from lamofc.codecs.with_side import WithSideCoder
 from lamofc.entropy import adaptive, channel_tables, scales
-from lamofc.entropy.ans import Decoder, Encoder
+from lamofc.entropy.ans import Decoder, Encoder, Rows
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import maxabs
@@ -70,7 +70,7 @@ class Coder(WithSideCoder):
         super().__init__(specs)
         self.codec, self.tops = codec, _tops(codec.bins, specs)
         self.anchors: dict[str, np.ndarray] = {}
-        self.tables: dict[str, list] = {}
+        self.tables: dict[str, Rows] = {}
         for spec in specs if codec.tables == "calibrated" else ():
             levels, differences = (_asset(assets, spec, part) for part in ("anchors", "differences"))
             self.anchors[spec.name] = scales.tables(levels, 1 / _ANCHOR_TOP)

@@ -80,7 +80,8 @@ class FloatCoder(PerTensorCoder):
         if not np.isfinite(values).all():
             raise BitstreamError(f"{spec.name}: holds NaN or infinity")
         if moved:
-            values = np.ldexp(values, int.from_bytes(data[:1], "little", signed=True))
+            with np.errstate(over="ignore"):  # rounding up to the format's next value may leave float32: clipped below
+                values = np.ldexp(values, int.from_bytes(data[:1], "little", signed=True))
         largest = np.finfo(np.float32).max
         return from_float32(np.clip(values, -largest, largest).reshape(shape), spec.dtype)
 

@@ -6,7 +6,6 @@ The encoder keeps what it is given and pushes it in reverse at the end: the deco
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import cache
 
 import constriction
@@ -36,26 +35,23 @@ class Table:
         self.model = _MODELS.Categorical(self.frequencies.astype(np.float64), perfect=False)
         self.floor = 0.98 * math.log2(self.total / int(self.frequencies.max()))
 
-    @classmethod
-    def of_rows(cls, frequencies: np.ndarray) -> list[Table]:
-        """A table for each row of (rows, symbols): as one by one, in fewer calls."""
-        rows = np.maximum(np.asarray(frequencies, np.int64), 1)
-        totals, floats = rows.sum(1), np.ascontiguousarray(rows, np.float64)
-        if rows.shape[1] < 2 or totals.max(initial=0) >= 1 << 24:
-            raise ValueError(f"tables of {rows.shape[1]} symbols: each needs 2 symbols and a total less than 2^24")
-        floors = (0.98 * np.log2(totals / rows.max(1))).tolist()
-        return [cls._ready(*row) for row in zip(rows, totals.tolist(), floats, floors, strict=True)]
-
-    @classmethod
-    def _ready(cls, frequencies: np.ndarray, total: int, floats: np.ndarray, floor: float) -> Table:
-        table = object.__new__(cls)
-        table.frequencies, table.size, table.total, table.floor = frequencies, len(frequencies), total, floor
-        table.model = _MODELS.Categorical(floats, perfect=False)
-        return table
-
     def bits(self) -> np.ndarray:
         """Code length of each symbol."""
         return np.log2(self.total / self.frequencies)
+
+
+class Rows:
+    """A table for each row of frequencies (rows, symbols), as `Table` makes them, without an object for each."""
+
+    def __init__(self, frequencies: np.ndarray) -> None:
+        rows = np.maximum(np.asarray(frequencies, np.int64), 1)
+        totals, make = rows.sum(1), _MODELS.Categorical
+        if rows.shape[1] < 2 or totals.max(initial=0) >= 1 << 24:
+            raise ValueError(f"tables of {rows.shape[1]} symbols: each needs 2 symbols and a total less than 2^24")
+        self.models = [make(row, perfect=False) for row in np.ascontiguousarray(rows, np.float64)]
+        self.floor = sum(
+            (0.98 * np.log2(totals / rows.max(1))).tolist()
+        )  # bits that a symbol of each row costs at least
 
 
 class Encoder:
@@ -69,11 +65,11 @@ class Encoder:
         """Integers 0 .. table.size-1, any shape; not to be changed before `bytes`. KeyError in `bytes` on others."""
         self._append(np.ascontiguousarray(symbols, np.int32).ravel(), table.model, table.floor)
 
-    def put_rows(self, symbols: np.ndarray, tables: Sequence[Table]) -> None:
+    def put_rows(self, symbols: np.ndarray, tables: Rows) -> None:
         """As `put` for (rows, n) with a table for each row."""
         rows = np.ascontiguousarray(symbols, np.int32)
-        self._parts += zip(rows, [table.model for table in tables], strict=True)
-        self._floor += rows.shape[1] * sum([table.floor for table in tables])
+        self._parts += zip(rows, tables.models, strict=True)
+        self._floor += rows.shape[1] * tables.floor
 
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
@@ -132,13 +128,13 @@ class Decoder:
         """-> (count,) int32."""
         return self._take(count, table.model, table.floor)
 
-    def take_rows(self, count: int, tables: Sequence[Table]) -> np.ndarray:
+    def take_rows(self, count: int, tables: Rows) -> np.ndarray:
         """-> (rows, count) int32, each row under its table."""
-        self._spend(count * sum([table.floor for table in tables]), count * len(tables))
-        if not count or not tables:
-            return np.empty((len(tables), count), np.int32)
+        self._spend(count * tables.floor, count * len(tables.models))
+        if not count or not tables.models:
+            return np.empty((len(tables.models), count), np.int32)
         decode = self._coder.decode
-        return np.stack([decode(table.model, count) for table in tables])
+        return np.concatenate([decode(model, count) for model in tables.models]).reshape(-1, count)
 
     def take_uniform(self, count: int, size: int) -> np.ndarray:
         """-> (count,) int64."""

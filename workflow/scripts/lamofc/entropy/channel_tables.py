@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lamofc.entropy import adaptive
-from lamofc.entropy.ans import Decoder, Encoder, Table
+from lamofc.entropy.ans import Decoder, Encoder, Rows
 
 REACH = 127  # calibrated distributions have this many bins on either side of zero
 _PER_OCTAVE, _OCTAVES = 4, 15
@@ -28,15 +28,15 @@ def levels(counts: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(_PER_OCTAVE * (np.log2(shares) + _OCTAVES)), 0, _PER_OCTAVE * _OCTAVES).astype(np.uint8)
 
 
-def calibrated(levels: np.ndarray, top: int) -> list[Table]:
+def calibrated(levels: np.ndarray, top: int) -> Rows:
     """Tables of all channels for `top` bins on either side of zero: integer sums over the asset's bins."""
     weights = np.rint(np.exp2(np.minimum(levels, _PER_OCTAVE * _OCTAVES) / _PER_OCTAVE))
     middles = np.arange(-REACH, REACH + 1)
     nearest = (2 * top * middles + REACH) // (2 * REACH) + top
-    return Table.of_rows(weights @ (nearest[:, None] == np.arange(2 * top + 1)) + 1)
+    return Rows(weights @ (nearest[:, None] == np.arange(2 * top + 1)) + 1)
 
 
-def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: list[Table] | None) -> None:
+def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: Rows | None) -> None:
     """symbols (channels, n) int32 within -top .. top; without tables they are fitted and sent first."""
     if not symbols.size:
         return
@@ -47,7 +47,7 @@ def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: list[Table] | N
     encoder.put_rows(symbols + np.int32(top), tables)
 
 
-def take(decoder: Decoder, channels: int, count: int, top: int, tables: list[Table] | None) -> np.ndarray:
+def take(decoder: Decoder, channels: int, count: int, top: int, tables: Rows | None) -> np.ndarray:
     """Inverse of `put` -> (channels, count) int32."""
     if not channels * count:
         return np.zeros((channels, count), np.int32)
@@ -65,7 +65,7 @@ def _sent_levels(symbols: np.ndarray, top: int) -> np.ndarray:
     return np.where(counts > 0, 1 + np.rint(np.log2(np.maximum(counts, 1))), 0).astype(np.int32)
 
 
-def _sent_tables(levels: np.ndarray) -> list[Table]:
+def _sent_tables(levels: np.ndarray) -> Rows:
     weights = np.where(levels > 0, np.int64(64) << np.maximum(levels - 1, 0).astype(np.int64), 1)
     excess = np.maximum(0, np.ceil(np.log2(weights.sum(1))).astype(np.int64) - 23)
-    return Table.of_rows(weights >> excess[:, None])
+    return Rows(weights >> excess[:, None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 ITERATIONS = 8
+_ROWS = 4096  # vectors compared with a book at a time, which bounds memory
 _PRICE = 2 * np.log(2)  # how fast distortion falls with rate, per dimension, at high rate
 
 
@@ -37,7 +38,12 @@ def fit(vectors: np.ndarray, size: int, pressure: float, seed: int = 0) -> tuple
 
 def nearest(x: np.ndarray, book: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, d), (size, d), (size,) -> index of the cheapest entry, |x - c|^2 + price; and |x - c|^2. (n,) each."""
-    products = (book.astype(np.float64) ** 2).sum(1) - 2 * (x.astype(np.float64) @ book.T.astype(np.float64))
-    found = np.argmin(products + prices, 1)
-    own = (x.astype(np.float64) ** 2).sum(1)
-    return found, np.maximum(products[np.arange(len(x)), found] + own, 0)
+    wide, norms = book.astype(np.float64), (book.astype(np.float64) ** 2).sum(1)
+    found, distance = np.empty(len(x), np.int64), np.empty(len(x))
+    for first in range(0, len(x), _ROWS):
+        part = x[first : first + _ROWS].astype(np.float64)
+        products = norms - 2 * (part @ wide.T)
+        best = np.argmin(products + prices, 1)
+        found[first : first + _ROWS] = best
+        distance[first : first + _ROWS] = products[np.arange(len(part)), best] + (part**2).sum(1)
+    return found, np.maximum(distance, 0)

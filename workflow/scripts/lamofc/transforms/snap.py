@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _FINENESS = 256.0
+_SMALLEST = 2.0**-149  # float32 has nothing finer, and quotients by much less leave float64's range
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -13,7 +14,7 @@ def snap(values: np.ndarray, step: float) -> np.ndarray:
 
     Libraries differ in the 16th digit; a value is near a tie of this grid so rarely that the difference never shows.
     """
-    grid = step / _FINENESS
+    grid = max(step / _FINENESS, _SMALLEST)
     snapped = np.rint(values / grid)
     snapped *= grid
     return np.clip(snapped, -_LARGEST, _LARGEST, out=snapped).astype(np.float32)

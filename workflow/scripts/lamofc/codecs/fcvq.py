@@ -16,6 +16,7 @@ from lamofc.transforms import vectors
 
 BOOKS = {"1x256": (1, 256), "2x1024": (2, 1024), "4x1024": (4, 1024), "8x1024": (8, 1024), "10x256": (10, 256),
          "16x256": (16, 256), "32x256": (32, 256), "64x8": (64, 8)}  # fmt: skip
+FINER = {label: "4x1024" if size[0] > 8 else "2x1024" for label, size in BOOKS.items()} | {"1x256": "1x256"}
 VECTORS = 4096  # calibration vectors of a tensor
 
 
@@ -44,11 +45,15 @@ class Codec(interfaces.Codec):
 
     def fit(self, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
         """Per tensor mean and usual energy; per entry of BOOKS the codebook, and counts at each place."""
+        firsts = vectors.Firsts(specs)
         assets: dict[str, np.ndarray] = {}
-        for name, columns in vectors.gather(specs, samples, VECTORS).items():
+        for name, columns in vectors.gather(specs, firsts.watched(samples), VECTORS).items():
             assets |= product.fit_shared(name, columns, BOOKS, self.pressure)
-        return assets
+        return assets | firsts.means()
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        width = BOOKS[self.books][0]
-        return Coder(specs, lambda s: product.Product(assets, s.name, self.books, width, self.pressure, True))
+        return Coder(specs, lambda s, first: self._product(s, first, assets), assets)
+
+    def _product(self, spec: TensorSpec, first: bool, assets: Assets) -> product.Product:
+        label = FINER[self.books] if first else self.books
+        return product.Product(assets, spec.name, label, BOOKS[label][0], self.pressure, True)

@@ -16,6 +16,7 @@ from lamofc.transforms import vectors
 
 BOOKS = {"1x256": (1, 256), "2x256": (2, 256), "4x256": (4, 256), "8x256": (8, 256), "8x32": (8, 32),
          "16x64": (16, 64), "16x8": (16, 8), "32x8": (32, 8)}  # fmt: skip
+FINER = {label: "4x256" if size[0] > 8 else "2x256" for label, size in BOOKS.items()} | {"1x256": "1x256"}
 VECTORS = 4096  # calibration vectors of a tensor
 
 
@@ -44,11 +45,16 @@ class Codec(interfaces.Codec):
 
     def fit(self, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
         """Per tensor mean, basis and usual energy; per entry of BOOKS the grouping, codebooks and counts."""
+        firsts = vectors.Firsts(specs)
         assets: dict[str, np.ndarray] = {}
-        for name, columns in vectors.gather(specs, samples, VECTORS).items():
+        for name, columns in vectors.gather(specs, firsts.watched(samples), VECTORS).items():
             assets |= product.fit(name, columns, BOOKS, self.pressure)
-        return assets
+        return assets | firsts.means()
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        width = BOOKS[self.books][0]
-        return Coder(specs, lambda s: product.Product(assets, s.name, self.books, width, self.pressure, True))
+        return Coder(specs, lambda s, first: self._product(s, first, assets, True), assets)
+
+    def _product(self, spec: TensorSpec, first: bool, assets: Assets, orthonormal: bool) -> product.Product:
+        """First tokens that stand for the whole image take finer books: they are few and much hangs on them."""
+        label = FINER[self.books] if first else self.books
+        return product.Product(assets, spec.name, label, BOOKS[label][0], self.pressure, orthonormal)

@@ -34,12 +34,12 @@ class Codec(opq.Codec):
         self, specs: Sequence[TensorSpec], samples: Iterable[Sample], sensitivity: Assets | None
     ) -> dict[str, np.ndarray]:
         """As OPQ; `sensitivity` (stages.sensitivity) is what errors cost."""
+        firsts = vectors.Firsts(specs)
         assets: dict[str, np.ndarray] = {}
-        for name, columns in vectors.gather(specs, samples, opq.VECTORS).items():
+        for name, columns in vectors.gather(specs, firsts.watched(samples), opq.VECTORS).items():
             metric = (sensitivity or {}).get(name, np.eye(len(columns)))
             assets |= product.fit(name, columns, opq.BOOKS, self.pressure, metric)
-        return assets
+        return assets | firsts.means()
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        width = opq.BOOKS[self.books][0]
-        return Coder(specs, lambda s: product.Product(assets, s.name, self.books, width, self.pressure, False))
+        return Coder(specs, lambda s, first: self._product(s, first, assets, False), assets)

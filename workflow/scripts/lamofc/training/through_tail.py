@@ -172,7 +172,8 @@ class _Net:
         self.start = product.Product(assets, name, label, width, pressure, False)
         self.width, self.pressure, at = width, pressure, f"{name}/{label}"
         self.counts = assets[f"{at}/counts"].astype(np.float64)
-        size = len(self.start.mean)
+        size, first = len(self.start.mean), assets.get(f"{name}/first")
+        self.apart = 0 if first is None else first.shape[1]  # tokens under finer books, which are not trained
         self.parameters = {
             "skew": torch.zeros(size, size, requires_grad=True),
             "scales": torch.zeros(size, requires_grad=True),
@@ -210,6 +211,7 @@ class _Net:
         decoded = (weights @ (books * self._gains)).transpose(1, 2).reshape(-1, given.shape[1])[self._places]
         decoded = self._backward @ (rotation @ (decoded / scales)) + self._mean
         exact = ((decoded - given) ** 2).sum(0) > _ESCAPE * self.start.error
+        exact[: self.apart] = True
         return torch.where(exact, given, decoded), (weights * lengths[:, None]).sum()
 
     def coded(self, given: np.ndarray) -> tuple[np.ndarray, float]:
@@ -217,8 +219,11 @@ class _Net:
         indices = self.start.assign(given)
         decoded = self.start.rebuild(indices)
         exact = ~(((decoded.astype(np.float64) - given) ** 2).sum(0) <= _ESCAPE * self.start.error)
+        exact[: self.apart] = True
         lengths = np.log2(self.counts.sum(1, keepdims=True) / self.counts)
-        bits = np.take_along_axis(lengths, indices, 1)[:, ~exact].sum() + 32.0 * given.shape[0] * exact.sum()
+        bits = (
+            np.take_along_axis(lengths, indices, 1)[:, ~exact].sum() + 32.0 * given.shape[0] * exact[self.apart :].sum()
+        )
         return np.where(exact, given, decoded), float(bits)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ model: the states of one channel, since thousands of channels allow no transform
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -63,3 +63,25 @@ def gather(specs: Sequence[TensorSpec], samples: Iterable[Sample], limit: int = 
 def _thinned(matrix: np.ndarray, limit: int) -> np.ndarray:
     total = matrix.shape[1]
     return matrix if total <= limit else np.ascontiguousarray(matrix[:, np.arange(limit) * total // limit])
+
+
+class Firsts:
+    """Means of the tokens before an image's grid, each position's own, taken while calibration samples pass by."""
+
+    def __init__(self, specs: Sequence[TensorSpec]) -> None:
+        self._prefixes = {s.name: int(s.attributes.get("prefix", 0)) for s in specs if s.kind == "tokens"}
+        self._specs = [s for s in specs if self._prefixes.get(s.name)]
+        self._sums = {s.name: np.zeros((dimension(s), self._prefixes[s.name])) for s in self._specs}
+        self._count = 0
+
+    def watched(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            if all(len(sample[s.name]) >= self._prefixes[s.name] for s in self._specs):
+                for spec in self._specs:
+                    self._sums[spec.name] += to_vectors(sample[spec.name][: self._prefixes[spec.name]], spec)
+                self._count += 1
+            yield sample
+
+    def means(self) -> dict[str, np.ndarray]:
+        """Assets `<tensor>/first` (dimension, prefix) float32 of tensors that have such tokens."""
+        return {f"{n}/first": (s / self._count).astype(np.float32) for n, s in self._sums.items() if self._count}

@@ -43,3 +43,4 @@ rule fetch:
     input:
         [f"resources/models/{m}" for m in used("model")],
         [f"resources/data/{d}" for d in used("dataset")],
+        published_packages(),

@@ -195,7 +195,8 @@ rule train:
     input:
         features=training_features,
         shipped=shipped_network,
-        sources=sources("lamofc.networks.training", "lamofc.stages.train"),
+        package=published_network,
+        sources=sources("lamofc.networks.training", "lamofc.networks.published", "lamofc.stages.train"),
     output:
         weights=f"{RESULTS}/networks/{{network}}.safetensors",
         record=f"{RESULTS}/networks/{{network}}.json",

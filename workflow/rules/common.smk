@@ -194,6 +194,20 @@ def shipped_network(wildcards):
     return [f"networks/{wildcards.network}.safetensors"] if pinned else []
 
 
+def published_network(wildcards):
+    """The fetched package of a network whose weights its authors published."""
+    entry = plan.networks[wildcards.network]
+    return [f"resources/packages/{entry['published']['package']}"] if "published" in entry else []
+
+
+def published_packages():
+    """Packages of all published networks that codecs of this run are built on."""
+    arms = [plan.arms[n] for n in LEARNED & set(plan.arms)]
+    named = {a["parameters"][codecs.load(a["codec"]).network_field] for a in arms}
+    rows = [plan.networks[n] for n in named if "published" in plan.networks[n]]
+    return sorted({f"resources/packages/{r['published']['package']}" for r in rows})
+
+
 def training_inputs(wildcards, key):
     """What a model is trained on, where it does not ship."""
     entry = plan.trainings[wildcards.training]
@@ -208,7 +222,8 @@ def shipped_model(wildcards):
 def training_features(wildcards):
     """What a network that does not ship is trained on: calibration features of curves of the run."""
     wanted = plan.networks[wildcards.network].get("curves", plan.curves)
-    return [] if shipped_network(wildcards) else [f"{RESULTS}/features/{c}" for c in wanted if c in plan.curves]
+    ready = shipped_network(wildcards) or published_network(wildcards)
+    return [] if ready else [f"{RESULTS}/features/{c}" for c in wanted if c in plan.curves]
 
 
 def entry_of(wildcards):

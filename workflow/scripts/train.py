@@ -5,4 +5,5 @@ from lamofc.stages.train import train
 
 stores = [Path(f) / "calibration.zarr" for f in snakemake.input.features]
 with logged(snakemake.log[0]):
-    train(snakemake.wildcards.network, snakemake.params.entry, stores, Path(snakemake.output.weights))
+    package = next(map(Path, snakemake.input.package), None)
+    train(snakemake.wildcards.network, snakemake.params.entry, stores, Path(snakemake.output.weights), package)

@@ -161,5 +161,5 @@ def _take_errors(data: bytes, found: np.ndarray) -> np.ndarray:
 def _table(assets: Assets, name: str) -> np.ndarray:
     table = assets.get(TABLE + name)
     if table is None or table.shape != (kmeans_table.LEVELS,):
-        raise ConfigError(f"dtufc-hyperprior: no k-means table for tensor {name}; run its fit on calibration features")
+        raise ConfigError(f"dtufc: no k-means table for tensor {name}; run its fit on calibration features")
     return np.asarray(table, np.float32)

@@ -79,6 +79,8 @@ def _before_zip(path: Path) -> dict[str, np.ndarray]:
 def _tensors(tree: Any) -> dict[str, Tensor]:
     if not isinstance(tree, Mapping):
         raise ConvertError(f"a dictionary of tensors was expected, not {type(tree).__name__}")
+    if isinstance(tree.get("state_dict"), Mapping):  # beside a loss, optimisers, an epoch
+        return _tensors(tree["state_dict"])
     own = {k: v for k, v in tree.items() if isinstance(v, Tensor)}
     inner = [v for v in tree.values() if isinstance(v, Mapping) and v]
     if own or not inner:

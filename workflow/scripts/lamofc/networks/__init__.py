@@ -6,14 +6,15 @@ lambdas have in common and `<lambda>/<parameter>` for the rest. Coders see the s
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lamofc.networks.files import read, shipped
+from lamofc.networks.files import read, shipped, write
 
-__all__ = ["install", "read", "shipped", "train"]
+__all__ = ["install", "read", "shipped", "take", "train"]
 
 
 def train(name: str, entry: Mapping[str, Any], stores: Sequence[Path], out: Path, log: Callable[[str], None] = print):
@@ -28,3 +29,12 @@ def install(name: str, entry: Mapping[str, Any], root: Path, out: Path) -> None:
     path = shipped(name, entry, root)
     for suffix in (".json", ".safetensors"):
         shutil.copyfile(path.with_suffix(suffix), Path(out).with_suffix(suffix))
+
+
+def take(name: str, entry: Mapping[str, Any], folder: Path, out: Path) -> None:
+    """Write published weights found in `folder` to `out`, with a record; see `lamofc.networks.published.gather`."""
+    from lamofc.networks import published
+
+    sha256 = write(out, published.gather(name, entry, folder))
+    record = {"network": name, "settings": dict(entry), "sha256": sha256, "curve": []}
+    Path(out).with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")

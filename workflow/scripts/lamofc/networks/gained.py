@@ -71,12 +71,12 @@ class Ladder:
         weights = {n: p.numpy() for n, p in self.named_parameters() if n.startswith(self.kept)}
         out = {f"{home}/{n}": a for n, a in shortened(weights, self.coarse).items()}
         out[f"{home}/scale_table"] = model.scale_table.numpy()
-        out |= _tables(f"{home}/y", model)
+        out |= tables(f"{home}/y", model)
         for k, lmbda in enumerate(self.lambdas):
             own, bottleneck = lambda_name(lmbda), self.bottlenecks[k]
             bottleneck.update(force=True, update_quantiles=True)
             out[f"{own}/medians"] = bottleneck.quantiles[:, 0, 1].numpy().copy()
-            out |= _tables(f"{own}/z", bottleneck)
+            out |= tables(f"{own}/z", bottleneck)
             out |= {f"{own}/gain.{n}": (_GAIN_SPEED * g[k]).exp().numpy() for n, g in self.log_gain.items()}
         return out
 
@@ -155,7 +155,8 @@ def _haar(weight: torch.Tensor, stage: int, synthesis: bool) -> None:
     weight[at, at % used, 2:4, 2:4] = signs[at // used] / 2
 
 
-def _tables(prefix: str, model: EntropyModel) -> dict[str, np.ndarray]:
+def tables(prefix: str, model: EntropyModel) -> dict[str, np.ndarray]:
+    """Arrays <prefix>.<field> of an updated entropy model's frequency tables."""
     cdf, sizes, offsets = (t.numpy() for t in (model.quantized_cdf, model.cdf_length, model.offset))
-    tables = Tables.from_cdfs(cdf, sizes.ravel(), offsets.ravel())
-    return {f"{prefix}.{f.name}": getattr(tables, f.name) for f in fields(tables)}
+    made = Tables.from_cdfs(cdf, sizes.ravel(), offsets.ravel())
+    return {f"{prefix}.{f.name}": getattr(made, f.name) for f in fields(made)}

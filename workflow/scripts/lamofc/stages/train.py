@@ -1,4 +1,4 @@
-"""The network a learned codec is built on: the shipped one where a sha256 is pinned, else trained here."""
+"""The network a learned codec is built on: shipped where a sha256 is pinned, published, or else trained here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from lamofc import networks
 from lamofc.provenance import ROOT
 
 
-def train(name: str, entry: Mapping[str, Any], calibration: Sequence[Path], out: Path) -> None:
-    """Write <out> (safetensors) and the record of its training beside it; calibration features alone are read."""
+def train(
+    name: str, entry: Mapping[str, Any], calibration: Sequence[Path], out: Path, package: Path | None = None
+) -> None:
+    """Write <out> (safetensors) and a record of where it is from beside it.
+
+    Read are calibration features alone, or the fetched `package` of a row with published weights.
+    """
     if "sha256" in entry:
         networks.install(name, entry, ROOT, out)
+    elif "published" in entry:
+        networks.take(name, entry, package / entry["published"]["folder"], out)
     else:
         networks.train(name, entry, calibration, out)

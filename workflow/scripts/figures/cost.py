@@ -19,7 +19,8 @@ SAMPLES = np.array([1, 100, 1_000_000])
 def draw(scores: Path) -> Figure:
     rows = table.read(scores)
     codecs, looks = summary(operating.points(rows)), plotting.looks(rows)
-    figure, axes = plotting.panels(3, 3, 2.9)
+    columns = 4 if len(codecs) < 20 else 5
+    figure, axes = plotting.panels(3, 3, 2.4 + 0.125 * -(-len(codecs) // columns))
     for panel, column, name in zip(axes, ("encode_mbps", "decode_mbps"), ("encoder", "decoder"), strict=False):
         _scatter(panel, codecs, column, looks)
         panel.set_ylabel(f"{name} (MB/s of features)")
@@ -34,7 +35,7 @@ def draw(scores: Path) -> Figure:
     for entry in entries:
         codec = entry.get_label()
         entry.set_label(f"{codec} ({count[codec]} of {ran[codec]})")
-    plotting.legend(figure, entries, columns=4)
+    plotting.legend(figure, entries, columns)
     return figure
 
 
@@ -54,8 +55,8 @@ def _scatter(axes: Axes, codecs: pd.DataFrame, column: str, looks: Mapping[str, 
         axes.plot(row.share, getattr(row, column), **looks[row.codec].line(4.5, ls=""))
     axes.set(xscale="log", yscale="log", xlabel="bits / uncompressed bits (log)")
     axes.margins(0.08)
-    plotting.bits_axis(axes.xaxis)
-    plotting.bits_axis(axes.yaxis)
+    plotting.bits_axis(axes.xaxis, fine=None)
+    plotting.bits_axis(axes.yaxis, fine=None)
     axes.grid()
 
 
@@ -68,6 +69,6 @@ def _amortised(axes: Axes, codecs: pd.DataFrame, looks: Mapping[str, plotting.Lo
     axes.set_xticks(SAMPLES, ["1", "100", "1 000 000"])
     axes.xaxis.set_minor_locator(plotting.no_ticks())
     axes.margins(x=0.08)
-    plotting.bits_axis(axes.yaxis)
+    plotting.bits_axis(axes.yaxis, fine=None)
     axes.grid(axis="y")
-    axes.set_ylabel("(bits + assets) / uncompressed bits")
+    axes.set_ylabel("(bits + assets) / raw bits")

@@ -34,7 +34,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "input": ("H", "#4d4d4d"),
 }
 # A codec beside others of its family: colour and marker stay, filling and line differ.
-VARIANTS = ((1.0, "-"), (0.0, "--"), (0.45, ":"), (0.0, "-."), (1.0, "--"), (0.45, "-"), (0.0, ":"), (1.0, "-."))
+VARIANTS = ((1.0, "-"), (0.0, "--"), (0.45, ":"), (0.2, "-."), (0.7, "--"), (0.3, "-"), (0.85, ":"), (0.1, "-."))
 _AREA = {"*": 1.5, "^": 1.1, "v": 1.1, "P": 1.15, "X": 1.15, "D": 0.85, "H": 1.1}  # so that all look equally large
 _SPARE = [("<", "#5b5b5b"), (">", "#8a3b12"), ("h", "#1b5e4a"), ("d", "#44337a")]
 STYLE = {
@@ -244,9 +244,10 @@ def shared_bits(axes: Iterable[Axes], rates: Iterable[float]) -> None:
         panel.xaxis.set_minor_locator(no_ticks())
 
 
-def bits_axis(axis: object, fine: bool = False) -> None:
-    """Log ticks written as plain numbers: 0.1, 1, 10; `fine` also at 2 and 5, for ranges of few decades."""
-    if fine:
+def bits_axis(axis: object, fine: bool | None = False) -> None:
+    """Log ticks as plain numbers: 0.1, 1, 10; `fine`: also 2 and 5, for ranges of few decades; None: by range."""
+    low, high = axis.get_view_interval()
+    if fine or (fine is None and low > 0 and high < 60 * low):
         axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:g}"))
     axis.set_minor_formatter(matplotlib.ticker.NullFormatter())

@@ -49,7 +49,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, plotting.Look]) -
     axes.yaxis.set_minor_locator(plotting.no_ticks())
     axes.tick_params(pad=1.5, labelsize=5.5)
     axes.grid(axis="y")
-    axes.set_ylabel(tasks.load(rows.task.iloc[0]).damage_name, labelpad=1, fontsize=5.5)
+    damage = getattr(tasks.load(rows.task.iloc[0]), "damage_name", "damage to outputs")
+    axes.set_ylabel(damage, labelpad=1, fontsize=5.5)
     plotting.title(axes, rows.iloc[0])
 
 

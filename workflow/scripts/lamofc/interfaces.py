@@ -154,7 +154,7 @@ class Task(Protocol):
     """A data set and the score of a model's outputs on it.
 
     metric, unit, higher_is_better, chance: for axes and tables. `chance` is None where undefined.
-    damage_name: what `damage` is, with its unit, for axes.
+    damage_name: what `damage` is, with its unit, for axes; may be left out.
     modality: image, audio or text: what the model's inputs are, for codecs of inputs; None: there are none.
     """
 

@@ -281,3 +281,9 @@ def test_a_score_without_unit_gets_no_brackets(run, tmp_path):
     row = table.read(bare).iloc[0]
     assert row.unit == "" and plotting.axis_label(row.metric, row.unit) == "CLIP score"
     assert plotting.axis_label("top-1", "%") == "top-1 (%)"
+
+
+def test_every_figure_and_table_says_how_it_is_read():
+    names = [p.stem for folder in ("figures", "tables") for p in (SCRIPTS / folder).glob("*.py")]
+    lost = [n for n in names if not (SCRIPTS.parent / "report" / f"{n}.rst").is_file()]
+    assert names and not lost, f"workflow/report has no caption of {lost}: the report could not be made"

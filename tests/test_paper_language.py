@@ -63,6 +63,19 @@ def test_generated_text_over_received_caches_is_that_of_the_unsplit_model(kind, 
     assert whole[1]["tokens"].tolist() == made[0, 41:].tolist(), "the library's greedy text"
 
 
+@pytest.mark.parametrize("spread", ["auto", {"model.layers.3": "cpu", "": "cpu"}])
+def test_a_model_that_accelerate_places_gives_the_same_text(spread, tmp_path):
+    """On one device: what several would hold goes through the same call."""
+    pytest.importorskip("accelerate")
+    row = {"family": "causal_lm", "options": {"dtype": "bfloat16"}}
+    inputs, side = prompts()
+    plain = models.build(row, tiny(tmp_path, "Qwen3"), "layer4")
+    placed = models.build(row | {"options": row["options"] | {"device_map": spread}}, tmp_path, "layer4")
+    features = plain.head(inputs)
+    assert same(placed.head(inputs), features)
+    assert same(placed.tail(features, side), plain.unsplit(inputs, side))
+
+
 def on_meta(name):
     row = ROWS[name]
     return models.build(row | {"options": row["options"] | {"device": "meta"}}, SHAPES / name, "layer4")

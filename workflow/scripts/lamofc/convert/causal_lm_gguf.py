@@ -66,6 +66,14 @@ def build(packages: Mapping[str, Path], folder: Path, dtype: str = "float32") ->
         tokenizer.save_pretrained(folder)
 
 
+def tokenizer_of(packages: Mapping[str, Path]):
+    """The tokenizer of a .gguf file that is whole."""
+    from transformers import AutoTokenizer
+
+    (source,) = find_all(packages, "*.gguf")
+    return AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
+
+
 @contextmanager
 def _whole(parts: list[Path], work: Path) -> Iterator[Path]:
     """The one file, or the parts joined in a folder that goes away. ConvertError unless it is a GGUF file."""

@@ -16,7 +16,10 @@ from lamofc.errors import ConfigError
 from lamofc.jsonio import read_json
 from lamofc.models import placing
 from lamofc.models.speech_tokens import SpeechTokens
+from lamofc.models.token_projector import TokenProjector
 from lamofc.models.torch_arrays import torch_dtype
+
+FRAME = 320  # samples of an encoder frame: 50 a second
 
 
 class Projector(nn.Module):
@@ -74,13 +77,17 @@ def load_speech_tokens(weights: Path, device: str) -> SpeechTokens:
 def load_projector(
     weights: Path, layout: dict[str, Any], encoder: WhisperEncoder, base: torch.nn.Module, dtype: str,
     device: torch.device,
-) -> Projector:  # fmt: skip
+) -> Projector | TokenProjector:  # fmt: skip
     """ConfigError when its file is of another shape than audio_lm.json says."""
     with torch.device("meta"):
-        projector = Projector(encoder.config.d_model, base.embed_tokens.embedding_dim, **layout["projector"])
+        projector = _projector(encoder.config.d_model, base.embed_tokens.embedding_dim, layout["projector"])
     if device.type != "meta":
         try:
             projector.load_state_dict(load_file(weights / "projector.safetensors"), assign=True)
         except RuntimeError as error:
             raise ConfigError(f"{weights}/projector.safetensors: {error}") from error
     return projector.to(device if device.type != "meta" else None, torch_dtype(dtype)).eval()
+
+
+def _projector(frames: int, width: int, options: dict[str, Any]) -> Projector | TokenProjector:
+    return TokenProjector(frames, **options) if "classes" in options else Projector(frames, width, **options)

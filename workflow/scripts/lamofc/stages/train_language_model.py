@@ -29,7 +29,7 @@ def train_language_model(
         install(name, entry["sha256"], ROOT / SHIPPED / name, out)
         return
     with staged(out) as folder:
-        train = _train_phases if "phases" in entry else _train
+        train = _train_phases if "phases" in entry else _train_projector if "layout" in entry else _train
         train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"))
 
 
@@ -66,16 +66,37 @@ def _train(
     training.finish()
     subwords.save(tokenizer, folder)
     state_space_lm.save(net, folder)
-    record = {
-        "training": name,
-        "settings": dict(entry),
-        "data": {n: _sha256(p / "items.jsonl") for n, p in datasets.items()},
-        "sha256": {p.name: _sha256(p) for p in sorted(folder.iterdir())},
+    found = {
         "parameters": sum(p.numel() for p in net.parameters()),
         "steps": training.step,
         "seconds": round(training.seconds, 1),
         "validation": validate(entry["validation"], datasets, folder),
         "curve": training.curve,
+    }
+    _record(name, entry, datasets, found, folder, state)
+
+
+def _train_projector(
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], packages: Mapping[str, Path], folder: Path,
+    state: Path,
+) -> None:  # fmt: skip
+    from lamofc.stages import train_hearing
+
+    found = train_hearing.train(name, entry, datasets, packages, folder, state)
+    _record(name, entry, datasets, found, folder, state)
+
+
+def _record(
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], found: Mapping[str, Any], folder: Path,
+    state: Path,
+) -> None:  # fmt: skip
+    """training.json: settings, data, hashes, and what the training found. The checkpoints go."""
+    record = {
+        "training": name,
+        "settings": dict(entry),
+        "data": {n: _sha256(p / "items.jsonl") for n, p in datasets.items()},
+        "sha256": {p.name: _sha256(p) for p in sorted(folder.iterdir())},
+        **found,
     }
     shutil.rmtree(state, ignore_errors=True)
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")

@@ -25,7 +25,7 @@ class Task:
     def examples(self, part: str, limit: int | None = None) -> Iterator[Example]:
         for item in items.of_part(self.dataset, part, limit):
             sound = items.audio(self.dataset / item["audio"])
-            yield Example(item["id"], {"audio": sound, "text": item.get("question", "")}, {}, item["text"])
+            yield Example(item["id"], {"audio": sound, **items.beside(item)}, {}, item["text"])
 
     def outcome(self, output: str, truth: str) -> dict[str, float]:
         reference = normalise(truth)

@@ -60,7 +60,7 @@ class Generated(ABC):
 
     def _inputs(self, item: Mapping[str, Any]) -> dict[str, Any]:
         if "audio" in item:
-            return {"audio": items.audio(self.dataset / item["audio"]), "text": item.get("question", "")}
+            return {"audio": items.audio(self.dataset / item["audio"]), **items.beside(item)}
         return {"ids": np.asarray(self.ids(self.prompt(item)), np.int64)}
 
     def ids(self, prompt: str) -> list[int]:

@@ -63,3 +63,9 @@ def audio(path: Path) -> np.ndarray:
         if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (16000, 1, 2):
             raise ConfigError(f"{path}: audio must be mono, 16 kHz, 16-bit")
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+def beside(item: dict[str, Any]) -> dict[str, str]:
+    """What stands beside an item's sound: the instruction, and text before the sound and the start of the answer where
+    there are such."""
+    return {"text": item.get("question", "")} | {k: item[k] for k in ("before", "start") if item.get(k)}

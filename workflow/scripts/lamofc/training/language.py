@@ -50,29 +50,34 @@ class Training:
                 mean = torch.stack(losses).mean(0).tolist()
                 losses = []
                 self.curve.append({"step": self.step, "loss": round(mean[0], 4), "answers": round(mean[1], 4)})
-                speed = self.step * self.entry["rows"] * self.entry["length"] / self.seconds
-                log(f"step {self.step}: loss {mean[0]:.3f}, answers {mean[1]:.3f} nats, {speed:.0f} tokens/s")
+                speed = self.step * self.entry["rows"] / self.seconds
+                log(f"step {self.step}: loss {mean[0]:.3f}, answers {mean[1]:.3f} nats, {speed:.1f} rows/s")
             if self.step % _KEEP == 0:
                 self._save()
 
     def _take(self) -> torch.Tensor:
         entry = self.entry
-        for group in self.optimizer.param_groups:
-            group["lr"] = entry["learning_rate"] * self._rate()
         drawn = batch(self.sources, entry["rows"], entry["length"], (entry["seed"], self.step))
         ids, targets, weights = map(torch.from_numpy, drawn)
         logits = mamba_forward.logits(self.net, ids)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         flat = weights.flatten()
-        self.optimizer.zero_grad(set_to_none=False)
-        ((loss * flat).sum() / flat.sum()).backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), entry["clip"])
-        self.optimizer.step()
-        self.step += 1
-        share = 1 / min(self.step, entry["mean_over"])
-        torch._foreach_lerp_(list(self.means.values()), [p.detach() for p in self.named.values()], share)
+        self.update((loss * flat).sum() / flat.sum())
         answers = loss.detach()[flat > 1]
         return torch.stack([loss.detach().mean(), answers.mean() if len(answers) else loss.detach().mean()])
+
+    def update(self, loss: torch.Tensor) -> torch.Tensor:
+        """One step down the gradient of `loss`; -> it, without gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.entry["learning_rate"] * self._rate()
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.entry["clip"])
+        self.optimizer.step()
+        self.step += 1
+        share = 1 / min(self.step, self.entry["mean_over"])
+        torch._foreach_lerp_(list(self.means.values()), [p.detach() for p in self.named.values()], share)
+        return loss.detach()
 
     def _rate(self) -> float:
         """Warm-up, then constant, then a straight line down over the last share `decay` of the steps."""

@@ -1,0 +1,158 @@
+"""A projector that learns tokens from speech: what it hears becomes positions; the cut leaves no trace."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny_audio_lm
+import torch
+from safetensors.torch import save_file
+
+from lamofc import models
+from lamofc.convert import whisper_window
+from lamofc.features import check
+from lamofc.models.token_projector import TokenProjector, merged
+from lamofc.training import hearing
+from lamofc.training.heard import Heard
+
+NETWORK = {"stack": 2, "hidden": 32, "layers": 1, "heads": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_runs_of_one_token_become_one_position_and_blanks_none():
+    shares = torch.full((7, 4), 0.1)
+    for frame, best in enumerate((0, 2, 2, 0, 2, 3, 0)):
+        shares[frame, best] = 0.7
+    shares[1] = torch.tensor([0.0, 0.0, 0.6, 0.4])
+    runs = merged(shares)
+    assert runs.argmax(-1).tolist() == [2, 2, 3], "a blank parts two of the same token"
+    assert torch.allclose(runs[0], (shares[1] + shares[2]) / 2)
+    assert torch.allclose(merged(shares[:1]), shares[:1]), "silence is one position"
+
+
+def test_positions_are_weighted_embeddings_without_the_blank():
+    torch.manual_seed(0)
+    projector = TokenProjector(8, classes=4, **NETWORK).eval()
+    projector.vocabulary.copy_(torch.tensor([5, 1, 3]))
+    table, frames = torch.randn(9, 6), torch.randn(12, 8)
+    with torch.inference_mode():
+        runs = merged(projector.logits(frames[None])[0].softmax(-1))
+        made = projector(frames, table)
+    weights = runs[:, 1:] / runs[:, 1:].sum(-1, keepdim=True)
+    assert torch.allclose(made, weights[:, :1] * table[5] + weights[:, 1:2] * table[1] + weights[:, 2:] * table[3])
+
+
+def test_neighbours_in_a_batch_do_not_change_what_is_heard():
+    torch.manual_seed(0)
+    projector = TokenProjector(8, classes=4, **NETWORK).eval()
+    sounds = [torch.randn(8, 8), torch.randn(20, 8)]
+    frames, lengths, padding = hearing.stacked(sounds, 2)
+    with torch.inference_mode():
+        both = projector.logits(frames, padding)
+        alone = projector.logits(sounds[0][None])
+    assert lengths.tolist() == [4, 10] and torch.allclose(both[:1, :4], alone, atol=1e-5)
+
+
+class Letters:
+    """A tokenizer of one token a letter."""
+
+    def __call__(self, text, add_special_tokens):
+        return SimpleNamespace(input_ids=[ord(c) for c in text if c != " "])
+
+    def decode(self, ids):
+        return "".join(map(chr, ids))
+
+
+def spoken(count, rng):
+    """Utterances whose frames show their letters, four frames each."""
+    texts = ["".join(rng.choice(list("abc"), 3)) for _ in range(count)]
+    shapes = {c: rng.standard_normal(8) * 2 for c in "abc"}
+    blank = np.zeros((4, 8))
+    return [
+        Heard(torch.from_numpy(np.concatenate([x for c in t for x in (np.tile(shapes[c], (4, 1)), blank)])).half(), t)
+        for t in texts
+    ]
+
+
+def test_it_learns_and_goes_on_where_it_stopped(tmp_path):
+    heard = spoken(40, np.random.default_rng(0))
+    entry = {"network": NETWORK, "dropout": 0.1, "rows": 16, "steps": 60, "learning_rate": 0.01, "weight_decay": 0.0,
+             "warm_up": 5, "decay": 0.5, "clip": 1, "mean_over": 5, "seed": 1}  # fmt: skip
+    finished = []
+    for state, stops in ((tmp_path / "a", [60]), (tmp_path / "b", [30, 60])):
+        for stop in stops:
+            net = hearing.build(entry, 8, hearing.vocabulary(heard, Letters()))
+            training = hearing.Hearing(net, entry, heard, Letters(), state)
+            training.run(log=lambda line: None, last=stop)
+        finished.append({k: v.clone() for k, v in training.finish().items()})
+    assert all(torch.equal(finished[0][k], finished[1][k]) for k in finished[0])
+    assert hearing.error_rate(net, heard[:10], Letters()) < 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tiny_audio_lm.save_small(tmp_path_factory.mktemp("hearing"))
+    torch.manual_seed(3)
+    projector = TokenProjector(16, classes=40, **NETWORK)
+    projector.vocabulary.copy_(torch.randperm(320)[:39])
+    torch.nn.init.normal_(projector.classes.weight, std=3)
+    save_file(projector.state_dict(), folder / "projector.safetensors")
+    layout = json.loads((folder / "audio_lm.json").read_text())
+    prompt = [{"text": "the{before}"}, {"sound": True}, {"text": "{text} and{start}"}]
+    (folder / "audio_lm.json").write_text(
+        json.dumps(layout | {"prompt": prompt, "projector": NETWORK | {"classes": 40}})
+    )
+    return folder
+
+
+def sounds(start):
+    rng = np.random.default_rng(0)
+    return [
+        {"audio": rng.standard_normal(n).astype(np.float32) / 10, "text": "?", "start": start}
+        for n in (9000, 9000, 30000, 4000)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("side", [{}, {"options": [[1, 2], [3], [4, 5, 6]]}])
+def test_the_cut_leaves_no_trace(folder, dtype, side):
+    options = {"dtype": dtype, "heard_dtype": "float32", "max_tokens": 5}
+    model = models.build({"family": "audio_lm", "options": options}, folder, "layer1")
+    inputs = sounds(" the")
+    features = model.head(inputs)
+    for sample in features:
+        check(sample, model.specs)
+    lengths = {len(f["output"]) for f in features}
+    assert len(lengths) > 1, "what is heard decides how many positions there are"
+    assert len(model.head(sounds("")[:1])[0]["output"]) < len(features[0]["output"])
+    whole, cut = model.unsplit(inputs, [side] * 4), model.tail(features, [side] * 4)
+    if side:
+        assert [w["choice"] for w in whole] == [c["choice"] for c in cut]
+        assert all(np.array_equal(w["logprobs"], c["logprobs"]) for w, c in zip(whole, cut, strict=True))
+    else:
+        assert whole == cut and any(whole)
+        assert len(model.unsplit(inputs, [{"max_new_tokens": 50}] * 4)) == 4
+
+
+def test_a_shorter_window_keeps_the_first_positions(tmp_path):
+    from transformers import WhisperForConditionalGeneration
+
+    tiny_audio_lm.save_whisper(tmp_path / "whole")
+    whisper_window.cut(tmp_path / "whole", tmp_path / "cut", 2)
+    from lamofc.models.audio_parts import load_encoder
+
+    cut = load_encoder(tmp_path / "cut", "float32", "cpu")
+    whole = WhisperForConditionalGeneration.from_pretrained(tmp_path / "whole").model.encoder
+    assert torch.equal(cut.embed_positions.weight, whole.embed_positions.weight[:100])
+    with torch.inference_mode():
+        assert cut(torch.randn(1, 16, 200)).last_hidden_state.shape == (1, 100, 16)

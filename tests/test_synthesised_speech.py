@@ -1,0 +1,70 @@
+"""Synthesised speech: parts that share nothing but words, the same bytes again, and what beside the sound is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamofc.datasets import requests, speakable
+from lamofc.speech import voices
+from lamofc.tasks import items
+
+ROOT = Path(__file__).parents[1]
+BUILD = """
+import sys
+from lamofc import datasets
+options = {"kind": "capital", "truth": "options", "held": {"calibration": 4, "test": 4}, "train": 200}
+datasets.build("synthesised_speech", dict(enumerate(sys.argv[2:])), sys.argv[1], options, seed=7)
+"""
+PACKAGES = ("espeakng", "flite", "wordnet-base", "bsdgames")
+
+
+def test_no_voice_and_no_request_is_in_two_parts():
+    for a, b in itertools.combinations(voices.VOICES.values(), 2):
+        assert not set(a[0]) & set(b[0]) and not set(a[1]) & set(b[1])
+    for a, b in itertools.combinations(requests.ALL.values(), 2):
+        assert not set(a) & set(b)
+    learnt = {w for r in requests.LEARNT for w in r.split()}
+    assert not {w for part in requests.HARMFUL.values() for r in part for w in r.split()} - learnt
+
+
+def test_words_of_held_sentences_stay_in_others():
+    rng = np.random.default_rng(0)
+    texts = [*dict.fromkeys(" ".join(rng.choice(list("abcdefgh"), 4)) for _ in range(60)), "x y z a"]
+    parts = speakable.split(texts, {"calibration": 8, "test": 8}, rng)
+    assert Counter(t for part in parts.values() for t in part) == Counter(texts)
+    assert len(parts["calibration"]) == len(parts["test"]) == 8
+    words = {w for t in parts["train"] for w in t.split()}
+    assert all(words.issuperset(t.split()) for p in ("calibration", "test") for t in parts[p])
+
+
+def test_what_stands_beside_a_sound():
+    assert items.beside({}) == {"text": ""}
+    assert items.beside({"question": "?", "before": "", "start": "It is"}) == {"text": "?", "start": "It is"}
+
+
+@pytest.mark.resources
+def test_parts_share_words_alone(tmp_path):
+    packages = {name: ROOT / "resources/packages" / name for name in PACKAGES}
+    if missing := [name for name, folder in packages.items() if not folder.is_dir()]:
+        pytest.skip(f"not fetched: {', '.join(missing)}")
+    for name in ("once", "again"):  # in a process each, as the workflow does: engines remember what they said
+        subprocess.run([sys.executable, "-c", BUILD, tmp_path / name, *packages.values()], check=True)
+    once, again = ((tmp_path / name / "items.jsonl").read_bytes() for name in ("once", "again"))
+    assert once == again
+    found = [json.loads(line) for line in once.decode().splitlines()]
+    by_part = {part: [i for i in found if i["part"] == part] for part in ("calibration", "test", "train")}
+    for a, b in itertools.combinations(by_part.values(), 2):
+        assert not {i["said"] for i in a} & {i["said"] for i in b}
+        assert not {i["voice"]["voice"] for i in a} & {i["voice"]["voice"] for i in b}
+    assert all(len(set(i["options"])) == 4 for i in by_part["test"])
+    for item in by_part["test"][:3]:
+        sound = [items.audio(tmp_path / name / item["audio"]) for name in ("once", "again")]
+        assert np.array_equal(*sound) and 0.3 < np.abs(sound[0]).max() < 0.7

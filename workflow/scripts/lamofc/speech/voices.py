@@ -1,0 +1,56 @@
+"""Who speaks: voices of two engines in three groups that share none, at drawn rates and pitches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamofc.datasets.folder import PARTS, SAMPLE_RATE, TRAIN
+
+_ACCENTS = ("en-us",)
+_LEARNT = ("", "+f1", "+f2", "+f4", "+m1", "+m2", "+m3", "+m4", "+m6", "+Annie", "+Andy", "+Alicia", "+Mike", "+Lee",
+           "+ed", "+linda", "+rob", "+john", "+paul", "+michel")  # fmt: skip
+VOICES = {  # part -> Flite's voices, variants of eSpeak NG's
+    TRAIN: (("awb", "rms", "kal16"), _LEARNT),
+    PARTS[0]: ((), ("+f3", "+m7", "+steph")),
+    PARTS[1]: (("slt",), ("+f5", "+m5", "+adam")),
+}
+HUMAN_SHARE = 0.25  # of utterances, where a part has voices of people
+EDGE = 0.1  # seconds of silence kept at either end
+_QUIET = 200  # of 32768
+
+
+def draw(part: str, rng: np.random.Generator) -> dict[str, Any]:
+    """A voice of the part, and for eSpeak NG how it speaks: what `say` takes."""
+    people, variants = VOICES[part]
+    if people and rng.random() < HUMAN_SHARE:
+        return {"engine": "flite", "voice": people[int(rng.integers(len(people)))]}
+    voice = _ACCENTS[int(rng.integers(len(_ACCENTS)))] + variants[int(rng.integers(len(variants)))]
+    numbers = {"rate": (150, 200), "pitch": (30, 75), "spread": (35, 65)}
+    return {"engine": "espeak", "voice": voice} | {k: int(rng.integers(*v)) for k, v in numbers.items()}
+
+
+class Speakers:
+    """Both engines over unpacked packages, each started when it is first asked for."""
+
+    def __init__(self, packages: Mapping[str, Path]) -> None:
+        self.packages = packages
+        self._engine = cache(self._start)
+
+    def _start(self, name: str) -> Any:
+        from lamofc.speech import espeak, flite
+
+        return {"espeak": espeak, "flite": flite}[name].Engine(self.packages)
+
+    def say(self, text: str, engine: str, **how: Any) -> np.ndarray:
+        """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut to `EDGE` seconds at either end."""
+        sound = self._engine(engine).say(text, **how).astype(np.float64)
+        sound *= 16384 / max(1.0, np.abs(sound).max())
+        loud = np.flatnonzero(np.abs(sound) > _QUIET)
+        edge = np.zeros(round(EDGE * SAMPLE_RATE))
+        kept = sound[loud[0] : loud[-1] + 1] if len(loud) else sound
+        return np.rint(np.concatenate([edge, kept, edge])).astype(np.int16)

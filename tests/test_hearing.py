@@ -156,3 +156,23 @@ def test_a_shorter_window_keeps_the_first_positions(tmp_path):
     assert torch.equal(cut.embed_positions.weight, whole.embed_positions.weight[:100])
     with torch.inference_mode():
         assert cut(torch.randn(1, 16, 200)).last_hidden_state.shape == (1, 100, 16)
+
+
+def test_options_of_a_spoken_question_are_scored_as_text(folder, tmp_path):
+    from lamofc import tasks
+    from lamofc.datasets.folder import DatasetFolder
+
+    target = DatasetFolder(tmp_path)
+    path = target.wav("a.wav", np.full(8000, 100, np.int16))
+    for part in ("calibration", "test"):
+        target.add(part, part, audio=path, question="?", start=" the", options=["the", " and", "é", "x"], answer=1)
+    target.finish({"name": "tiny"})
+    task = tasks.build("spoken_choice", tmp_path, folder)
+    (example,) = task.examples("test")
+    assert task.chance == 25 and task.modality == "audio" and example.truth == 1
+    assert {k: v for k, v in example.inputs.items() if k != "audio"} == {"text": "?", "start": " the"}
+    ranks = tiny_audio_lm.RANKS
+    assert example.side == {"options": [[ranks[t]] for t in (b"the", b" and", "é".encode(), b"x")]}
+    model = models.build({"family": "audio_lm", "options": {"dtype": "float32"}}, folder, "layer1")
+    (output,) = model.unsplit([example.inputs], [example.side])
+    assert task.outcome(output, output["choice"]) == {"correct": 1.0}

@@ -15,8 +15,8 @@ from lamofc.errors import ConfigError, LamofcError
 from lamofc.fetch.staging import staged
 
 FAMILIES = (
-    "audio_lm_small", "causal_lm_gguf", "dino", "dinov2_imgfocus", "drawn_sd3", "hub_folder", "kimi_audio", "sd3_control",
-    "trained", "typeseg_npz", "whisper_ct2",
+    "audio_lm_small", "causal_lm_gguf", "dino", "dinov2_imgfocus", "drawn_sd3", "hub_folder", "kimi_audio",
+    "sd3_control", "trained", "typeseg_npz", "whisper_ct2",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def draw(scores: Path, families: Mapping[str, str]) -> Figure:
     for name, panel in panels.items():
         _panel(panel, rows[rows.curve == name], looks)
         if name in plotting.lowest(groups, 5):
-            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=6)
+            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=5.5)
     plotting.shared_bits(panels.values(), rows[rows.family != "input"].bpfp)
     arms = [Line2D([], [], label=c, **look.line(4)) for c, look in looks.items()]
     band = Patch(color="#888888", alpha=0.25, lw=0, label="95 % interval (nearest)")

@@ -32,7 +32,7 @@ def draw(scores: Path, families: Mapping[str, str]) -> Figure:
     for name, panel in panels.items():
         _panel(panel, rows[rows.curve == name], looks)
         if name in plotting.lowest(groups, COLUMNS):
-            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=6)
+            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=5.5)
     plotting.shared_bits(panels.values(), rows.bpfp)
     plotting.legend(figure, plotting.codec_entries(looks, rows.codec.unique()), columns=4)
     return figure

@@ -71,6 +71,11 @@ class Encoder:
         self._parts += zip(rows, tables.models, strict=True)
         self._floor += rows.shape[1] * tables.floor
 
+    def put_runs(self, symbols: np.ndarray, runs: Sequence[tuple[int, int, Table]]) -> None:
+        """As `put` for each symbols[first:last] under its table; symbols (n,) int32."""
+        self._parts += [(symbols[a:b], table.model) for a, b, table in runs]
+        self._floor += sum([(b - a) * table.floor for a, b, table in runs])
+
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
         values = np.ravel(values)
@@ -109,6 +114,10 @@ class Meter(Encoder):
     def put_rows(self, symbols: np.ndarray, tables: Sequence[Table]) -> None:
         for row, table in zip(symbols, tables, strict=True):
             self.put(row, table)
+
+    def put_runs(self, symbols: np.ndarray, runs: Sequence[tuple[int, int, Table]]) -> None:
+        for first, last, table in runs:
+            self.put(symbols[first:last], table)
 
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         self.bits += np.size(values) * math.log2(size)

@@ -114,12 +114,29 @@ class _State:
 
 def put(encoder: Encoder, symbols: np.ndarray, layout: Layout) -> None:
     """symbols int32, shape of the layout."""
-    state, used = _State(layout), layout.used(symbols)
+    used = layout.used(symbols)
     encoder.put_uniform(used, layout.choices)
-    for group, rows in layout.groups(used):
-        part = symbols[layout.order[rows]]
-        grouped.put(encoder, part.reshape(-1, 1), state.tables(group, rows).ravel())
-        state.add(part)
+    if not used or not layout.shape[1]:
+        return
+    ordered = symbols[layout.order[:used]]
+    firsts = [rows.start for _, rows in layout.groups(used)]
+    plan = grouped.Plan(_tables(ordered, firsts, layout).ravel(), np.array([*firsts, used]) * layout.shape[1])
+    plan.put(encoder, ordered.ravel())
+
+
+def _tables(ordered: np.ndarray, firsts: list[int], layout: Layout) -> np.ndarray:
+    """Bank indices of all rows in coding order: what `_State.tables` gives group by group."""
+    known = layout.known[: len(ordered)]
+    if not layout.contexts:
+        return known
+    sums = np.add.reduceat(np.minimum(np.abs(ordered), _CAP), firsts, 0, np.int64)
+    seen = np.cumsum(sums, 0) - sums
+    seen *= _UNIT
+    seen = np.stack([layout.blurred(s) for s in seen]) + _PRIOR_UNITS
+    ratio = (seen << _FRACTION) // np.stack(layout.expected[: len(firsts)])
+    shifts = (_thresholds().searchsorted(ratio, side="right") - _REACH).astype(np.int32)
+    moved = known + np.repeat(shifts, np.diff([*firsts, len(ordered)]), 0)
+    return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved)
 
 
 def take(decoder: Decoder, layout: Layout) -> np.ndarray:

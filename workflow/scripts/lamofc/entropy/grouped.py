@@ -7,7 +7,8 @@ follows at the end, at 14 bits plus about twice those of the excess, so that a w
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -43,6 +44,63 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
         encoder.put(index[first:last], bank.table(_BASE[table], family))
     if len(escaped):
         integers.put(encoder, 2 * (np.abs(values) - bounds - 1) + (values < 0))
+
+
+class Plan:
+    """Single values under one table each, coded as `put` codes them: by group, in a group by table, then in order.
+
+    Groups are runs of `tables`; what sorts and bounds them is found once for all groups, since the encoder knows all.
+    """
+
+    def __init__(self, tables: np.ndarray, edges: np.ndarray) -> None:
+        """tables (n,) bank indices; edges: first value of every group, and n."""
+        keys = tables.astype(np.uint8)  # sorts in half the time of two bytes
+        if len(edges) > 2:
+            keys = keys + np.repeat(np.arange(len(edges) - 1, dtype=np.uint16) << np.uint16(8), np.diff(edges))
+        self.order = keys.argsort(kind="stable")
+        ordered = keys.take(self.order)
+        starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+        self._set(ordered.take(starts), np.append(starts, len(ordered)))
+
+    def _set(self, keys: np.ndarray, bounds: np.ndarray) -> None:
+        tables = (keys & 255).tolist()
+        self.runs = list(
+            zip((keys >> 8).tolist(), tables, *(e.tolist() for e in (bounds[:-1], bounds[1:])), strict=True)
+        )
+        self.limits = np.repeat(bounds_of(tables), np.diff(bounds))
+
+    def put(self, encoder: Encoder, symbols: np.ndarray) -> None:
+        """symbols (n,) int32 in -LIMIT .. LIMIT."""
+        index = symbols.take(self.order)
+        below = {}
+        for _, table, first, last in self.runs:
+            if low := _LOW[table]:
+                values = index[first:last] + np.int32(1 << (low - 1))
+                below[first], index[first:last] = values & ((1 << low) - 1), values >> low
+        index += self.limits
+        beyond = index.view(np.uint32) > 2 * self.limits.view(np.uint32)
+        escaped = np.flatnonzero(beyond)
+        bounds = self.limits[escaped].astype(np.int64)
+        values = index[escaped] - bounds
+        index[escaped] = 2 * bounds + 1
+        coded = 2 * (np.abs(values) - bounds - 1) + (values < 0)
+        for runs in self._groups():
+            for _, table, first, _ in runs:
+                if first in below:
+                    encoder.put_uniform(below[first], 1 << _LOW[table])
+            encoder.put_runs(index, [(first, last, bank.table(_BASE[table])) for _, table, first, last in runs])
+            if len(escaped):
+                a, b = np.searchsorted(escaped, (runs[0][2], runs[-1][3]))
+                if b > a:
+                    integers.put(encoder, coded[a:b])
+
+    def _groups(self) -> list[list[tuple[int, int, int, int]]]:
+        return [list(g) for _, g in groupby(self.runs, itemgetter(0))]
+
+
+def bounds_of(tables: list[int]) -> np.ndarray:
+    """Reach of each table, int32."""
+    return _reach("laplace")[tables]
 
 
 def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplace") -> np.ndarray:

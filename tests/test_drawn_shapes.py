@@ -28,7 +28,7 @@ def entry(**phases):
     network["denoiser"] |= {"num_layers": 2, "control_layers": 1, "attention_head_dim": 8, "clip_widths": [8, 12],
                             "t5_width": 32}  # fmt: skip
     rules = {k: {x: y for x, y in v.items() if x != "stop"} | SHORT | phases for k, v in ROW["phases"].items()}
-    return {"network": network, "phases": rules, "seed": 3}
+    return {"network": network, "phases": rules, "sampling": ROW["sampling"] | {"steps": 2}, "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +178,25 @@ def test_a_drawing_goes_in_as_its_edges_and_its_prompt(dataset):
     form, data = compressed(dataset, item)
     without, _ = compressed(dataset, {k: v for k, v in item.items() if k != "control"})
     assert form == "lossless WebP and text" != without and len(data) < 400
+
+
+@pytest.mark.resources
+def test_what_ships_draws_as_asked():
+    """On test drawings, whose edges and pixels no training has seen."""
+    from lamofc.models import build
+    from lamofc.tasks import shape_judge
+    from lamofc.tasks.drawn_shapes import Task
+
+    dataset, folder = ROOT / "resources/data/shapes-canny", ROOT / "trained/shapes-sd3"
+    if not dataset.is_dir():
+        pytest.skip(f"{dataset} is not there: build it first")
+    found = list(Task(dataset, folder).examples("test", 96))
+    net = build({"family": "sd3_control", "options": OPTIONS}, folder, "latent")
+    images = np.stack(net.unsplit([e.inputs for e in found], [e.side for e in found]))
+    real = np.stack([np.asarray(Image.open(dataset / e.truth["image"]).convert("RGB")) for e in found])
+    judge = shape_judge.load(folder / "judge")
+    for kind, some, least in (("drawn", real, (98, 98)), ("made", images, (90, 80))):
+        read = shape_judge.read(judge, some)
+        for key, bound in zip(shape_judge.READS, least, strict=True):
+            share = 100 * np.mean([read[key][i] == e.truth[key] for i, e in enumerate(found)])
+            assert share > bound, (kind, key, share)

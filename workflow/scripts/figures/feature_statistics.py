@@ -120,7 +120,8 @@ def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
     layers = [number if t.spec.layer is None else t.spec.layer for number, t in enumerate(tensors)]
     for layer, (tensor, colour) in zip(layers, _coloured(tensors), strict=True):
         axes.plot(layer, features.intrinsic_dimension(tensor.values), marker="o", color=colour, ms=3)
-    axes.set_ylim(0, 1.12 * axes.dataLim.y1)
+    if np.isfinite(axes.dataLim.y1):  # else no tensor has enough positions
+        axes.set_ylim(0, 1.12 * axes.dataLim.y1)
     axes.set_xlim(min(layers) - 0.7, max(layers) + 0.7)
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_xticks(sorted(set(layers))[:: -(-len(set(layers)) // 6)])

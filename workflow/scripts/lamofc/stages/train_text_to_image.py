@@ -9,13 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from lamofc.tasks import shape_judge
+from lamofc import likeness
+from lamofc.datasets.easy_vqa import edges as edges_of
+from lamofc.models import sd3_control
+from lamofc.tasks import items, shape_judge
 from lamofc.training import drawings, text_to_image
 from lamofc.training.drawings import Drawings
 from lamofc.training.phase import Phase
+
+SHOWN = 24  # drawings in the contact sheet
 
 
 def train(entry: Mapping[str, Any], dataset: Path, folder: Path, state: Path, log: Callable[[str], None]) -> dict:
@@ -39,19 +45,52 @@ def train(entry: Mapping[str, Any], dataset: Path, folder: Path, state: Path, lo
                   lambda net, rule, g: text_to_image.judge_loss(net, data, rule, g))  # fmt: skip
     images, controls = (scale(vae, x) for x in (data.images, data.controls))
     prompts = fitting(dataset, data)
-    denoiser = phase("flow", lambda: text_to_image.Denoiser(network["denoiser"], drawings.captions(dataset)),
-                     lambda net, rule, g: text_to_image.flow_loss(net, images, controls, prompts, rule, g))  # fmt: skip
+
+    def flow(net: nn.Module, rule: Mapping[str, Any], generator: torch.Generator) -> torch.Tensor:
+        return text_to_image.flow_loss(net, images, controls, prompts, rule, generator)
+
+    denoiser = phase("flow", lambda: text_to_image.Denoiser(network["denoiser"], drawings.captions(dataset)), flow)
+    denoiser = phase("refine", lambda: denoiser, flow)
     text_to_image.save(vae, denoiser, folder)
     (folder / "judge").mkdir()
     save_file({k: v.half() for k, v in judge.state_dict().items()}, folder / "judge" / "model.safetensors")
     (folder / "judge" / "config.json").write_text(json.dumps(counts) + "\n")
+    held_out = validate(folder, dataset, entry["sampling"])
     nets = {"judge": judge, "autoencoder": vae, "flow": denoiser}
     return {
         "parameters": {k: sum(p.numel() for p in net.parameters()) for k, net in nets.items()},
         "steps": {k: p.step for k, p in phases.items()},
         "seconds": {k: round(p.seconds, 1) for k, p in phases.items()},
+        "held_out": held_out,
         "curve": {k: p.curve for k, p in phases.items()},
     }
+
+
+def validate(folder: Path, dataset: Path, sampling: Mapping[str, Any]) -> dict[str, float]:
+    """The files just written, on the calibration part: percent that the judge reads right of drawings, of drawings
+    through the autoencoder and of generated images, PSNR, edge agreement; and contact_sheet.png of the first ones."""
+    found = list(items.of_part(dataset, "calibration"))
+    real, controls = (np.stack([items.image(dataset / i[k]) for i in found]) for k in ("image", "control"))
+    inputs = [{"prompt": i["prompt"], "control": c} for i, c in zip(found, controls, strict=True)]
+    model = sd3_control.Model(folder, "latent", dtype="float32", device="cpu", size=real.shape[1], batch=64, **sampling)
+    made = np.stack(model.unsplit(inputs, [{}] * len(inputs)))
+    with torch.inference_mode():
+        coded = model.vae.encode(drawings.scaled(torch.from_numpy(real).permute(0, 3, 1, 2))).latent_dist.mean
+        back = (model.vae.decode(coded).sample.permute(0, 2, 3, 1).clamp(-1, 1) + 1) * 127.5
+    images = {"drawings": real, "autoencoder": back.round().byte().numpy(), "generated": made}
+    judge, scores = shape_judge.load(folder / "judge"), {}
+    for name, some in images.items():
+        read = shape_judge.read(judge, some)
+        right = {k: read[k] == np.array([i[k] for i in found]) for k in shape_judge.READS}
+        right["both"] = right["colour"] & right["shape"]
+        scores |= {f"{name}_{k}": round(100 * float(v.mean()), 2) for k, v in right.items()}
+    decibels = [likeness.psnr(a, b) for a, b in zip(real, images["autoencoder"], strict=True)]
+    scores["autoencoder_psnr"] = round(float(np.mean(decibels)), 2)
+    thresholds = [items.facts(dataset)["options"][k] for k in ("low", "high")]
+    edges = [likeness.edge_agreement(edges_of(m, *thresholds), c[..., 0]) for m, c in zip(made, controls, strict=True)]
+    rows = [np.concatenate(list(some[:SHOWN]), 1) for some in (real, controls, made)]
+    Image.fromarray(np.concatenate(rows, 0)).save(folder / "contact_sheet.png", optimize=True)
+    return scores | {"n": len(found), "edge_agreement": round(float(np.mean(edges)), 4)}
 
 
 def scale(vae: nn.Module, pixels: torch.Tensor) -> torch.Tensor:

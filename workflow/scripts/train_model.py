@@ -9,6 +9,6 @@ with logged(snakemake.log[0]):
         snakemake.wildcards.training,
         entry,
         datasets=dict(zip(entry["datasets"], map(Path, files.datasets), strict=False)),
-        books=dict(zip(entry["books"], map(Path, files.books), strict=False)),
+        books=dict(zip(entry.get("books", []), map(Path, files.books), strict=False)),
         out=Path(snakemake.output[0]),
     )

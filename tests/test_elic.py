@@ -18,6 +18,7 @@ from lamofc.bitstream import BitstreamReader, BitstreamWriter
 from lamofc.codecs.dtufc_elic import Codec
 from lamofc.errors import BitstreamError
 from lamofc.networks import files
+from lamofc.stages.train import train
 from lamofc.store import write_all
 
 torch = pytest.importorskip("torch")
@@ -135,7 +136,10 @@ def test_published_weights_load_at_full_size(row, tmp_path):
         (tmp_path / "found" / f"lambda{other}").mkdir()
         (tmp_path / "found" / f"lambda{other}" / "checkpoint.pth.tar").write_bytes(b"")
     torch.save({"epoch": 9, "loss": torch.tensor(0.5), "state_dict": checkpoint(model)}, folder / "checkpoint.pth.tar")
-    arrays = published.gather(row, entry | {"lambdas": [0.01]}, tmp_path / "found")
+    entry |= {"lambdas": [0.01], "published": {"package": "dt-ufc", "folder": "found"}}
+    train(row, entry, [], tmp_path / "x.safetensors", tmp_path)  # as the rule does with the fetched package
+    assert json.loads((tmp_path / "x.json").read_text())["settings"] == entry
+    arrays = networks.read(tmp_path / "x.safetensors")
     loaded = coding(files.of_lambda(arrays, 0.01, row))
     assert loaded.channels == (n, m)
     x = np.random.default_rng(0).random((1, 64, 64), np.float32)

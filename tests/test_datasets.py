@@ -224,6 +224,7 @@ def test_asterisk_speech(prompts, tmp_path, degrade):
 
 
 ELSEWHERE = {
+    "synthesised_speech",
     "easy_vqa",
     "imagenet",
     "ade20k",

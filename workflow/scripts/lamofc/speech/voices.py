@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,29 @@ def draw(part: str, rng: np.random.Generator) -> dict[str, Any]:
 
 
 class Speakers:
-    """Both engines over unpacked packages, each started when it is first asked for."""
+    """Both engines over unpacked packages, in a process of their own: they remember what they said, and what a sound is
+    like depends on those before it. The same calls of two objects give the same bytes."""
 
     def __init__(self, packages: Mapping[str, Path]) -> None:
-        self.packages = packages
-        self._engine = cache(self._start)
-
-    def _start(self, name: str) -> Any:
-        from lamofc.speech import espeak, flite
-
-        return {"espeak": espeak, "flite": flite}[name].Engine(self.packages)
+        self.packages = dict(packages)
+        self._process = ProcessPoolExecutor(1, mp_context=get_context("fork"))
 
     def say(self, text: str, engine: str, **how: Any) -> np.ndarray:
         """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut to `EDGE` seconds at either end."""
-        sound = self._engine(engine).say(text, **how).astype(np.float64)
+        sound = self._process.submit(_say, self.packages, engine, text, how).result().astype(np.float64)
         sound *= 16384 / max(1.0, np.abs(sound).max())
         loud = np.flatnonzero(np.abs(sound) > _QUIET)
         edge = np.zeros(round(EDGE * SAMPLE_RATE))
         kept = sound[loud[0] : loud[-1] + 1] if len(loud) else sound
         return np.rint(np.concatenate([edge, kept, edge])).astype(np.int16)
+
+
+_engines: dict[str, Any] = {}  # of the process that speaks
+
+
+def _say(packages: Mapping[str, Path], engine: str, text: str, how: Mapping[str, Any]) -> np.ndarray:
+    from lamofc.speech import espeak, flite
+
+    if engine not in _engines:
+        _engines[engine] = {"espeak": espeak, "flite": flite}[engine].Engine(packages)
+    return _engines[engine].say(text, **how)

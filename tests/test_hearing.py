@@ -176,3 +176,18 @@ def test_options_of_a_spoken_question_are_scored_as_text(folder, tmp_path):
     model = models.build({"family": "audio_lm", "options": {"dtype": "float32"}}, folder, "layer1")
     (output,) = model.unsplit([example.inputs], [example.side])
     assert task.outcome(output, output["choice"]) == {"correct": 1.0}
+
+
+def test_a_head_that_hears_more_tokens_is_farther_from_the_original():
+    from lamofc.distortion import Distortion
+    from lamofc.interfaces import TensorSpec
+
+    original = {"output": np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)}
+    values = []
+    for decoded in (original["output"], np.concatenate([original["output"], np.ones((2, 3), np.float32)])):
+        distortion = Distortion([TensorSpec("output", "tokens", "float32", (None, 3))])
+        distortion.add(original, {"output": decoded})
+        values.append((distortion.rel_mse(), distortion.cosine()))
+    assert values[0] == pytest.approx((0.0, 1.0)) and values[1] == pytest.approx(
+        (6 / float(np.square(original["output"]).sum()), 4 / 6)
+    )

@@ -21,6 +21,7 @@ class Distortion:
     mean over rows, then over tensors.
     cka: linear centred kernel alignment between the rows of a sample (Kornblith et al. 2019), mean over samples,
     then over tensors; NaN where no sample has three rows that differ.
+    Where the input was sent and a head gives another number of tokens for it, a row that one side lacks is zero there.
     """
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
@@ -30,7 +31,7 @@ class Distortion:
 
     def add(self, original: Sample, decoded: Sample) -> None:
         for sums, alignments, spec in zip(self._sums, self._alignments, self.specs, strict=True):
-            x, y = (_rows(to_float32(s[spec.name]), spec) for s in (original, decoded))
+            x, y = _alike(*(_rows(to_float32(s[spec.name]), spec) for s in (original, decoded)))
             norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
             dots = np.einsum("ij,ij->i", x, y, dtype=np.float64)
             both_zero = ~x.any(1) & ~y.any(1)
@@ -62,6 +63,12 @@ def _alignment(x: np.ndarray, y: np.ndarray) -> float:
     grams = [np.asarray(a @ a.T, np.float64) for a in (x, y)]
     norms = np.linalg.norm(grams[0]) * np.linalg.norm(grams[1])
     return float(np.vdot(grams[0], grams[1]) / norms) if norms > 0 else float("nan")
+
+
+def _alike(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with as many rows as the longer one has."""
+    rows = max(len(x), len(y))
+    return tuple(np.pad(a, ((0, rows - len(a)), (0, 0))) if len(a) < rows else a for a in (x, y))
 
 
 def _rows(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

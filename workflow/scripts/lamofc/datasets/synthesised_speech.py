@@ -17,7 +17,7 @@ from lamofc.errors import ConfigError
 from lamofc.speech import voices
 
 DESCRIPTION = "Speech synthesised by eSpeak NG and Flite: parts share no voice, no sentence, no question"
-LICENCE = "LicenseRef-WordNet-3.0 AND BSD-3-Clause"
+LICENCE = "GPL-3.0-or-later AND LicenseRef-Flite AND LGPL-2.1-or-later AND LicenseRef-WordNet-3.0 AND BSD-3-Clause"
 OPTIONS = {
     "kind": "sentence",  # sentence, capital, request
     "truth": "text",  # text: what is said; options: four capitals; answer: the capital; none

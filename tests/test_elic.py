@@ -250,3 +250,7 @@ def test_rows_of_the_config():
         knobs = [p["lmbda"] if isinstance(p, dict) else p for p in arm["ladder"]]
         assert set(knobs) <= set(rows["elic-small"]["lambdas"]) and knobs == sorted(knobs, reverse=True)
     assert Codec().network == "elic-small"
+    shipped = networks.shipped("elic-small", rows["elic-small"], ROOT)
+    record = json.loads(shipped.with_suffix(".json").read_text())
+    assert record["sha256"] == rows["elic-small"]["sha256"]
+    assert record["settings"] == {k: v for k, v in rows["elic-small"].items() if k != "sha256"}

@@ -142,7 +142,7 @@ def test_half_removed_folders_are_not_taken_for_whole(peace, tmp_path):
     assert code == 0, said
     results = place / "results/toy"
     (results / "decoded/toy-a.toy.one/identity/decode.json").unlink()
-    (results / "bitstreams/toy-a.toy.one/pca/0.8.lmfc").unlink()
+    (results / "bitstreams/toy-a.toy.one/pca/1.6.lmfc").unlink()
     assert not (results / ".lock").read_text()  # a run that ended by itself leaves no name
     (results / ".lock").write_text("process 1 on a machine that lost its power\n")
     code, said = project.run(place, wanted=WANTED)

@@ -66,7 +66,7 @@ rule bits:
         f"{LOGS}/bits.log",
     localrule: True
     conda:
-        "../../envs/draw.yaml"
+        "../../envs/codecs.yaml"
     script:
         "../scripts/collect_bits.py"
 

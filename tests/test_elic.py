@@ -133,8 +133,9 @@ def test_published_weights_load_at_full_size(row, tmp_path):
     folder = tmp_path / "found" / "lambda0.01"
     folder.mkdir(parents=True)
     for other in ("0.02", "0.001"):
-        (tmp_path / "found" / f"lambda{other}").mkdir()
-        (tmp_path / "found" / f"lambda{other}" / "checkpoint.pth.tar").write_bytes(b"")
+        beside = tmp_path / "found" / f"lambda{other}_lr0.01"  # a learning rate is no lambda
+        beside.mkdir()
+        (beside / "checkpoint.pth.tar").write_bytes(b"")
     torch.save({"epoch": 9, "loss": torch.tensor(0.5), "state_dict": checkpoint(model)}, folder / "checkpoint.pth.tar")
     entry |= {"lambdas": [0.01], "published": {"package": "dt-ufc", "folder": "found"}}
     train(row, entry, [], tmp_path / "x.safetensors", tmp_path)  # as the rule does with the fetched package

@@ -37,7 +37,7 @@ def draw(scores: Path, pictures: Sequence[Path]) -> Figure:
                 panel.remove()
         head = rows[rows.curve == curve].iloc[0]
         place = {"transform": grid[0, column, 0].transAxes, "fontsize": 7, "fontweight": "bold"}
-        grid[0, column, 0].text(0, 1.4, f"{head.scenario}, {head.split}", **place)
+        grid[0, column, 0].text(0, 1.65, f"{head.scenario}, {head.split}", **place)
     return figure
 
 
@@ -49,7 +49,7 @@ def _codec(axes: Sequence[Axes], rows: pd.DataFrame, file: dict) -> int:
         panel.imshow(strip(plain[:SHOWN], sent[:SHOWN]), interpolation="nearest")
         panel.axis("off")
         text = f"{row['bpfp']:.3g} bits, {row['score']:.0f} {row['unit']}"
-        panel.set_title(text if row is not points[0] else f"{row['codec']}: {text}", fontsize=6, pad=2, loc="left")
+        panel.set_title(text if row is not points[0] else f"{row['codec']}\n{text}", fontsize=6, pad=2, loc="left")
     return len(points)
 
 

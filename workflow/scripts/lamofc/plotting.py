@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from matplotlib.lines import Line2D
 from lamofc.whole import whole_file
 
 COLUMN, PAGE, TALL = 3.4, 7.1, 8.8  # inches: widths of a printed column and of a page, height of a page without legend
-LEFT, ABOVE, BELOW, XLABEL = 0.37, 0.27, 0.17, 0.13  # inches around a panel of `sections`
+LEFT, ABOVE, BELOW, XLABEL = 0.42, 0.27, 0.17, 0.13  # inches around a panel of `sections`
 GREY = "#b8b8b8"
+LONGEST_LABEL = 20  # characters of a line beside a small panel
 # Colours of Okabe & Ito (2008), told apart with any colour vision; the marker says the same in black and white.
 FAMILIES: dict[str, tuple[str, str]] = {
     "reference": ("s", "#000000"),
@@ -219,7 +221,8 @@ def score_axes(axes: Axes, curve: Mapping[str, object], scores: Iterable[float])
     axes.set_xscale("log")
     bits_axis(axes.xaxis)
     axes.grid(axis="y")
-    axes.set_ylabel(axis_label(curve["metric"], curve["unit"]), labelpad=1, fontsize=6)
+    label = textwrap.fill(axis_label(curve["metric"], curve["unit"]), LONGEST_LABEL)
+    axes.set_ylabel(label, labelpad=1, fontsize=5 if "\n" in label else 6, linespacing=0.9)
     axes.tick_params(pad=1.5)
     if curve["higher_is_better"]:
         worst, best = np.nanmin([*scores, curve["chance"]]), np.nanmax([*scores, curve["reference_score"]])
@@ -238,9 +241,10 @@ def axis_label(what: str, unit: object) -> str:
 def shared_bits(axes: Iterable[Axes], rates: Iterable[float]) -> None:
     """The same range of log rates in all panels, so that they can be compared."""
     rates = [r for r in rates if np.isfinite(r)]
+    base = 100.0 if max(rates) > 1e4 * min(rates) else 10.0  # labels of more decades run into each other
     for panel in axes:
         panel.set_xlim(min(rates) / 1.4, max(rates) * 1.4)
-        panel.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=12))
+        panel.xaxis.set_major_locator(matplotlib.ticker.LogLocator(base=base, numticks=12))
         panel.xaxis.set_minor_locator(no_ticks())
 
 

@@ -29,8 +29,9 @@ _MADE = re.compile(r"entropy_bottleneck\.|gaussian_conditional\.|\.mask$|_repara
 def gather(name: str, entry: Mapping[str, Any], folder: Path) -> dict[str, np.ndarray]:
     """Arrays of a network file from the checkpoints of a row of config/networks.yaml below `folder`.
 
-    The file of a lambda is the one whose path has that number in it. FetchError when it is none or not one alone,
-    ConvertError for a checkpoint that is damaged or of another structure than the row's.
+    The file of a lambda is the one whose path has that number in it, after the word lambda if it has that.
+    FetchError when it is none or not one alone, ConvertError for a checkpoint that is damaged or of another structure
+    than the row's.
     """
     out: dict[str, np.ndarray] = {}
     for lmbda in entry["lambdas"]:
@@ -57,7 +58,9 @@ def file_of(name: str, lmbda: float, folder: Path) -> Path:
 
 
 def _numbers(text: str) -> set[float]:
-    return {float(n) for n in re.findall(r"\d+\.\d+|\d+", text)}
+    """Numbers after the word lambda, or all where it has none: names hold learning rates and sizes beside it."""
+    found = re.findall(r"lambda[_-]?(\d+\.\d+|\d+)", text) or re.findall(r"\d+\.\d+|\d+", text)
+    return {float(n) for n in found}
 
 
 def arrays_of(

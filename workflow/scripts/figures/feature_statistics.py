@@ -26,21 +26,23 @@ def draw(scores: Path, features: Sequence[Path]) -> Figure:
     rows = table.read(scores)
     models = rows.drop_duplicates("curve").set_index("curve").model.to_dict()
     groups = _groups(features, models)
-    height = max(0.62, min(1.0, plotting.TALL / len(groups)))
+    height = max(0.82, min(1.0, plotting.TALL / len(groups)))
     figure, axes = plotting.panels(5 * len(groups), 5, height)
     for line, (name, tensors) in enumerate(groups.items()):
         own = axes[5 * line : 5 * line + 5]
         for panel, plot in zip(own, (_histogram, _energy, _correlation, _spectrum, _dimension), strict=True):
             plot(panel, tensors)
             panel.grid(axis="y")
+            if not _holds_data(panel):  # vectors without positions have no correlation over them
+                panel.axis("off")
         own[0].set_title(f"{name[0]}, {name[1]}", loc="left", fontweight="bold", fontsize=6.5, pad=3)
     for panel, head in zip(axes[1:5], HEADS[1:], strict=True):
         panel.set_title(head, loc="left", fontsize=6.5)
-    axes[0].text(0, 1.35, HEADS[0], transform=axes[0].transAxes, fontsize=6.5)
+    axes[0].text(0, 1.6, HEADS[0], transform=axes[0].transAxes, fontsize=6.5)
     for panel, label in zip(axes[-5:], XLABELS, strict=True):
         panel.set_xlabel(label)
     for panel, label in zip(axes, YLABELS * len(groups), strict=True):
-        panel.set_ylabel(label, labelpad=1, fontsize=6)
+        panel.set_ylabel(label, labelpad=1, fontsize=5)
         panel.tick_params(labelsize=5.5, pad=1.5)
     shades = [
         Line2D([], [], color=_shade(s), label=n)
@@ -48,6 +50,11 @@ def draw(scores: Path, features: Sequence[Path]) -> Figure:
     ]
     plotting.legend(figure, [*shades, Line2D([], [], ls="", marker="|", color="k", label="largest value")])
     return figure
+
+
+def _holds_data(panel: Axes) -> bool:
+    drawn = [line.get_xdata() for line in panel.lines] + [c.get_offsets() for c in panel.collections]
+    return any(len(points) for points in drawn) or bool(panel.patches)
 
 
 def _groups(folders: Sequence[Path], models: dict[str, str]) -> dict[tuple[str, str], list[Tensor]]:

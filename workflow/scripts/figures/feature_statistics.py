@@ -53,8 +53,9 @@ def draw(scores: Path, features: Sequence[Path]) -> Figure:
 
 
 def _holds_data(panel: Axes) -> bool:
-    drawn = [line.get_xdata() for line in panel.lines] + [c.get_offsets() for c in panel.collections]
-    return any(len(points) for points in drawn) or bool(panel.patches)
+    heights = [np.asarray(line.get_ydata(), float) for line in panel.lines]
+    heights += [np.ma.filled(c.get_offsets(), np.nan)[:, 1] for c in panel.collections]
+    return any(np.isfinite(h).any() for h in heights)
 
 
 def _groups(folders: Sequence[Path], models: dict[str, str]) -> dict[tuple[str, str], list[Tensor]]:

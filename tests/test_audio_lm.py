@@ -18,14 +18,7 @@ from lamofc.models.audio_parts import Projector
 from lamofc.models.speech_tokens import SpeechTokens, block_mask
 
 SECONDS = (1.0, 1.0, 0.33, 31.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from lamofc import bitstream, features, packet, varint
-from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc import features, packet, varint
+from lamofc.bitstream import BitstreamReader, BitstreamWriter, layout
 from lamofc.errors import BitstreamError, FeatureError, LamofcError
 from lamofc.interfaces import TensorSpec
 
@@ -55,18 +55,18 @@ def equal(a, b):
 
 def forge_header(data, change):
     """The same file with `change` applied to its header and every CRC made right again."""
-    header, end = bitstream._unpack_header(data)
+    header, end = layout.unpack_header(data)
     out = change(header)
     raw = json.dumps(header if out is None else out).encode()
     body = zlib.compress(raw)
-    head = bitstream._PREFIX.pack(b"LMFC", 1, len(body), len(raw)) + body
+    head = layout.PREFIX.pack(b"LMFC", 1, len(body), len(raw)) + body
     head += struct.pack("<I", zlib.crc32(head))
     return refooter(head + data[end:], len(head) - end)
 
 
 def refooter(data, shift):
-    size = bitstream._FOOTER.size
-    offset, length, count, _, _ = bitstream._FOOTER.unpack(data[-size:])
+    size = layout.FOOTER.size
+    offset, length, count, _, _ = layout.FOOTER.unpack(data[-size:])
     covered = data[offset + shift : -size] + struct.pack("<QII", offset + shift, length, count)
     return data[: offset + shift] + covered + struct.pack("<I", zlib.crc32(covered)) + b"CFML"
 
@@ -253,7 +253,7 @@ def test_header_bomb_is_refused(file):
     path, _ = file
     body = zlib.compress(bytes(1 << 22))
     for raw in (0, 10, 1 << 22, (1 << 32) - 1):
-        head = bitstream._PREFIX.pack(b"LMFC", 1, len(body), raw) + body
+        head = layout.PREFIX.pack(b"LMFC", 1, len(body), raw) + body
         with pytest.raises(BitstreamError):
             read(path, head + struct.pack("<I", zlib.crc32(head)) + bytes(100))
 
@@ -261,7 +261,7 @@ def test_header_bomb_is_refused(file):
 def test_huge_claimed_lengths_are_refused(file):
     path, _ = file
     data = path.read_bytes()
-    _, start = bitstream._unpack_header(data)
+    _, start = layout.unpack_header(data)
     for length in (2**27, 2**40, 2**63 - 1):
         one = packet.pack(0, [length, length], [b"", b"", b""], 0)
         index = packet.pack_index([len(one)])

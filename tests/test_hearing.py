@@ -19,14 +19,7 @@ from lamofc.training import hearing
 from lamofc.training.heard import Heard
 
 NETWORK = {"stack": 2, "hidden": 32, "layers": 1, "heads": 2}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_runs_of_one_token_become_one_position_and_blanks_none():

@@ -13,14 +13,7 @@ from lamofc.errors import ConfigError
 from lamofc.features import check
 
 RESOURCES = Path(__file__).parents[1] / "resources/models"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def same(a, b) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_models import one_thread, prompts, same  # noqa: F401
+from test_models import prompts, same
 
 from lamofc import models
 from lamofc.errors import ConfigError
@@ -13,6 +13,7 @@ from lamofc.features import check
 
 SIZES = {"vocab_size": 128, "hidden_size": 32, "state_size": 4, "num_hidden_layers": 5}
 GREEDY = {"max_new_tokens": 6, "stop": [3]}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny(folder, kind="FalconMamba", **options):

@@ -8,7 +8,8 @@ import zlib
 
 import numpy as np
 
-from lamofc import bitstream, packet
+from lamofc import packet
+from lamofc.bitstream import layout
 
 HUGE = (0, 1, 2, 127, 128, 255, 256, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1)
 
@@ -57,13 +58,13 @@ def forge_header(rng: np.random.Generator, file: bytes) -> bytes:
     if rng.random() < 0.2:
         raw = damage(rng, raw)
     body = zlib.compress(raw)
-    head = bitstream._PREFIX.pack(bitstream.MAGIC, bitstream.VERSION, len(body), len(raw)) + body
+    head = layout.PREFIX.pack(layout.MAGIC, layout.VERSION, len(body), len(raw)) + body
     return _assemble(head + struct.pack("<I", zlib.crc32(head)), [packet.pack(0, lengths, sections, checksum)])
 
 
 def _parts(file: bytes) -> tuple[dict, int, list[int], list[bytes], int]:
-    header, start = bitstream._unpack_header(file)
-    offset, length, count, _, _ = bitstream._FOOTER.unpack(file[-bitstream._FOOTER.size :])
+    header, start = layout.unpack_header(file)
+    offset, length, count, _, _ = layout.FOOTER.unpack(file[-layout.FOOTER.size :])
     offsets = start + packet.unpack_index(file[offset : offset + length], count)
     ragged = sum(None in t["shape"] for t in header["tensors"])
     one = packet.unpack(0, file[offsets[0] : offsets[1]], ragged, len(header["sections"]))
@@ -74,7 +75,7 @@ def _assemble(head: bytes, packets: list[bytes]) -> bytes:
     index = packet.pack_index([len(p) for p in packets])
     body = head + b"".join(packets)
     tail = index + struct.pack("<QII", len(body), len(index), len(packets))
-    return body + tail + struct.pack("<I", zlib.crc32(tail)) + bitstream.END_MAGIC
+    return body + tail + struct.pack("<I", zlib.crc32(tail)) + layout.END_MAGIC
 
 
 def _chosen(rng: np.random.Generator, sections: list[bytes]) -> int:

@@ -368,8 +368,13 @@ def test_a_branch_is_pinned_on_the_first_fetch_and_holds(tmp_path, monkeypatch):
     served["data/a.json"] = b"2"
     with pytest.raises(FetchError, match=r"data/a.json has SHA-256"):
         fetch("set", rows, tmp_path / "out", pins=pins)
-    with pytest.raises(ConfigError, match="records org/model, not org/other"):
-        fetch("set", entry(rows["archives"][0] | {"repo": "org/other"}), tmp_path / "out", pins=pins)
+    for changes, message in (({"repo": "org/other"}, "records org/model, not org/other"),
+                             ({"revision": "b" * 40}, f"records {'a' * 40}, not {'b' * 40}: delete it")):  # fmt: skip
+        with pytest.raises(ConfigError, match=message):
+            fetch("set", entry(rows["archives"][0] | changes), tmp_path / "out", pins=pins)
+    (pins / "set.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"set\.json is damaged"):
+        fetch("set", rows, tmp_path / "out", pins=pins)
 
 
 def test_a_branch_without_a_pin_is_refused(tmp_path):

@@ -18,8 +18,8 @@ def snapshot(name: str, row: Mapping[str, Any], folder: Path, pins: Path | None 
     """Put the files of `row` (repo, revision, keep; type model or dataset) into `folder`; -> bytes downloaded.
 
     With $LAMOFC_WEIGHTS/<name> present, its files are linked instead and nothing is downloaded: the
-    revision is then the user's word. A revision that is a branch needs `pin: record`: its commit and the hashes of
-    its files are written to <pins>/<name>.json the first time, and hold from then on.
+    revision is then the user's word. Else commit and hashes of the files are written to <pins>/<name>.json the first
+    time, and hold from then on; a revision that is a branch needs `pin: record`.
     """
     missing = [key for key in ("repo", "revision", "keep") if not row.get(key)]
     if missing:
@@ -55,7 +55,7 @@ def _resolve(name: str, row: Mapping[str, Any]) -> str:
     """The commit that a branch points to now."""
     from huggingface_hub import repo_info
 
-    with _explained(name, row):
+    with _online(), _explained(name, row):
         return repo_info(row["repo"], revision=row["revision"], repo_type=row.get("type", "model")).sha
 
 
@@ -63,8 +63,20 @@ def _download(name: str, row: Mapping[str, Any], folder: Path) -> None:
     from huggingface_hub import snapshot_download
 
     options = {"repo_type": row.get("type", "model"), "allow_patterns": list(row["keep"]), "local_dir": folder}
-    with _explained(name, row):
+    with _online(), _explained(name, row):
         snapshot_download(row["repo"], revision=row["revision"], **options)
+
+
+@contextmanager
+def _online() -> Iterator[None]:
+    """The one stage that uses the network does so whatever HF_HUB_OFFLINE says to all others."""
+    from huggingface_hub import constants
+
+    kept, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = kept
 
 
 @contextmanager

@@ -71,10 +71,10 @@ def read(text: str) -> Run:
 
 
 def computing(job: Job) -> float | None:
-    """Processor time of the job's own call; None if its log does not say."""
+    """Processor time of the job's own calls, in its process and in a worker's; None if its log does not say."""
     path = ROOT / job.log
     found = COMPUTED.findall(path.read_text(errors="replace")) if job.log and path.is_file() else []
-    return float(found[-1]) if found else None
+    return sum(map(float, found)) if found else None
 
 
 def report(run: Run, start: float) -> list[str]:

@@ -195,7 +195,7 @@ def test_ladders_that_do_not_fall_or_break_are_named():
     from tables.ladders import describe
 
     good = pd.DataFrame({"bytes": [9, 5, 2], "rel_mse": [0.0, 0.1, 1.0], "flips": [0, 3, 40]})
-    good = good.assign(score=[80.0, 78, 20], reference_score=80.0)
+    good = good.assign(score=[80.0, 78, 20], reference_score=80.0, n=60)
 
     def loses(row):
         return row.score < 70
@@ -204,6 +204,8 @@ def test_ladders_that_do_not_fall_or_break_are_named():
                               "flips_last": 40, "end": "broken"}  # fmt: skip
     turned = describe(good.iloc[::-1], loses)
     assert (turned["rate_falls"], turned["start"], turned["end"]) == (False, "VISIBLE LOSS", "NOT BROKEN")
+    weak = [describe(good.assign(n=n), lambda row: False)["end"] for n in (120, 121)]  # a third of the answers
+    assert weak == ["answers broken", "NOT BROKEN"]
     alone = describe(good.iloc[:1], loses)
     assert alone["start"] == "lossless" and alone["end"] == "-"
 

@@ -1,5 +1,6 @@
 """The benchmark of the workflow reads what Snakemake logs."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,7 +30,8 @@ Finished jobid: 19 (Rule: encode)
 def test_share_of_time_that_is_not_computing(tmp_path, monkeypatch):
     monkeypatch.setattr(workflow, "ROOT", tmp_path)
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/one.log").write_text("encode: 100%\n19.0 s of processor time, peak 70 MiB\n")
+    one = "encode: 100%\n18.8 s of processor time, peak 70 MiB\n0.2 s of processor time, peak 20 MiB\n"
+    (tmp_path / "logs/one.log").write_text(one)
     (tmp_path / "logs/two.log").write_text("9.0 s of processor time, peak 70 MiB\n")
     run = workflow.read(LOG)
     assert [j.seconds for j in run.jobs] == [20, 10] and run.cores == 2
@@ -52,3 +54,16 @@ def test_jobs_that_do_not_say_are_left_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["", "Nothing to be done"])
 def test_a_log_without_jobs(text):
     assert workflow.read(text).ended == []
+
+
+def test_every_job_notes_what_it_computed(tmp_path, monkeypatch):
+    """In its own process, and in programs that it ran."""
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    code = (
+        "import subprocess, sys\nfrom lamofc.stages.job import logged\n"
+        "with logged('job.log'):\n    subprocess.run([sys.executable, '-c', 'sum(range(10**7))'], check=True)\n"
+    )
+    scripts = str(Path(__file__).parents[1] / "workflow/scripts")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": scripts}, check=True)
+    job = workflow.Job("fetch", start=None, log="job.log")
+    assert workflow.computing(job) > 0.05

@@ -16,7 +16,6 @@ import hashlib
 import importlib
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -32,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lamofc import errors
+from lamofc import allocator, errors, usage
 
 FOLDER, OWNER = "LAMOFC_WORKERS", "LAMOFC_OWNER"
 START_SECONDS = 60
@@ -121,6 +120,7 @@ def serve(address: Path, owner: int) -> None:
     except ProcessLookupError:
         return
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    allocator.keep_freed_memory()
     with socket.socket(socket.AF_UNIX) as listener:
         staged = address.with_suffix(".staged")
         listener.bind(str(staged))
@@ -157,8 +157,7 @@ def _run(link: socket.socket, alive: int, request: dict[str, Any]) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         threading.Thread(target=_end_with, args=(link, alive), daemon=True).start()
         _load(request["function"])(**request["arguments"])
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        print(f"{used.ru_utime + used.ru_stime:.1f} s of processor time, peak {used.ru_maxrss / 1024:.0f} MiB")
+        print(usage.line())
     except BaseException as error:
         answer = _described(error)
     with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lamofc import lock, whole
+from lamofc import allocator, lock, usage, whole
 from lamofc.errors import FIXES, LamofcError, described
 
 
@@ -21,7 +21,10 @@ def logged(log: str | Path) -> Iterator[None]:
     terminal = os.dup(2)
     try:
         _redirect(log, terminal)
+        allocator.keep_freed_memory()
+        before = usage.seconds()
         yield
+        print(usage.line(before), flush=True)
     except LamofcError as error:
         _fail(terminal, f"{type(error).__name__}: {error}\n", log)
     except OSError as error:

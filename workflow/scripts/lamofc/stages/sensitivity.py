@@ -17,7 +17,9 @@ from lamofc.models.torch_arrays import to_torch
 from lamofc.transforms import positions, vectors
 from lamofc.whole import whole_file
 
-SAMPLES = 32
+SAMPLES = 32  # at most
+FEWEST = 16
+ENOUGH = 3000  # vectors of each tensor, after which no more samples are taken
 PROJECTIONS = 3
 _PRIOR = 6  # gradients of average size that each position is taken to have seen
 EDGE = 64  # positions told apart at either end
@@ -44,6 +46,8 @@ def sensitivity(
         for gradients in _gradients(model, sample, example.side, number):
             for name, gradient in gradients.items():
                 sums[name].add(gradient)
+        if number + 1 >= FEWEST and all(s.count >= ENOUGH * PROJECTIONS for s in sums.values()):
+            break
     arrays = {k: v for total in sums.values() for k, v in total.arrays().items()}
     with whole_file(out) as partial:
         save_file(arrays, partial)

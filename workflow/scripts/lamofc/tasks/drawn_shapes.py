@@ -31,11 +31,18 @@ class Task(text_to_image.Task):
         return super().truth(item) | {k: item[k] for k in ("colour", "shape")}
 
     def outcome(self, output: np.ndarray, truth: dict[str, Any]) -> dict[str, float]:
+        right = {k: float(found == truth[k]) for k, found in self._read(output).items()}
+        return right | {"both": min(right.values())}
+
+    def flipped(self, output: np.ndarray, reference: np.ndarray) -> bool:
+        """The judge reads another colour or shape, or a viewer sees another image."""
+        return self._read(output) != self._read(reference) or super().flipped(output, reference)
+
+    def _read(self, image: np.ndarray) -> dict[str, int]:
         from lamofc.tasks import shape_judge
 
-        found = shape_judge.read(shape_judge.load(self.weights / "judge"), output[None])
-        right = {k: float(found[k][0] == truth[k]) for k in shape_judge.READS}
-        return right | {"both": min(right.values())}
+        found = shape_judge.read(shape_judge.load(self.weights / "judge"), image[None])
+        return {k: int(found[k][0]) for k in shape_judge.READS}
 
     def score(self, outcomes: Mapping[str, np.ndarray]) -> np.ndarray:
         return 100 * outcomes["both"].mean(-1)

@@ -4,6 +4,7 @@ import re
 import resource
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,24 @@ def test_a_dry_run_lists_every_job_in_time(tier):
     for rule, pairs in wanted.items():
         assert int(jobs[rule]) == len(pairs), rule
     assert len(plan.curves) == 25 and len(wanted["encode_learned"]) == 100
+    promised, (jobs_in_all, submissions_in_all) = counts_in_the_docs()
+    assert {rule: int(jobs.get(rule, 0)) for rule in promised} == promised
+    assert set(jobs) - set(promised) <= {"fetch_package", "prepare_model", "prepare_dataset", "all", "total"}
+    assert jobs_in_all == sum(promised.values())
+    grouped = len(plan.pairs)  # fit, encode and decode of a curve and arm go together
+    assert submissions_in_all == grouped + sum(
+        promised[r] for r in ("extract", "sensitivity", "evaluate", "encode_input", "decode_input", "train")
+    )
+
+
+def counts_in_the_docs():
+    """Jobs by rule of the table in docs/cluster.md, and its last row: jobs, submissions."""
+    text = (ROOT / "docs/cluster.md").read_text().partition("## What the paper tier costs")[2].partition("Without")[0]
+    rows = re.findall(r"^\| ([a-z_, ]+) \| ([\d +]+) \| \d", text, re.MULTILINE)
+    counts = {}
+    for rules, numbers in rows:
+        counts |= zip(rules.split(", "), map(int, numbers.split(" + ")), strict=True)
+    return counts, [int(n) for n in re.findall(r"\*\*(\d+)\*\*", text)[:2]]
 
 
 def test_the_papers_pair_of_codecs():
@@ -51,3 +70,23 @@ def test_the_papers_pair_of_codecs():
             assert (trained["n"], trained["m"], trained["lambdas"]) == (n, m, network["lambdas"])
         assert plan.arms[f"dtufc-{codec}-floor"]["parameters"]["packing"] == "paper"
     assert {"tailor", "uq-ec", "identity"} <= set(plan.arms)
+
+
+def test_of_a_pipeline_of_the_hub_one_copy_of_the_weights_is_fetched():
+    """Names and sizes in GB as the page of SD3.5-large lists them."""
+    ours = {"text_encoder/model.safetensors": 0.25, "text_encoder_2/model.safetensors": 1.39,
+            "text_encoder_3/model-00001-of-00002.safetensors": 4.99, "vae/diffusion_pytorch_model.safetensors": 0.17,
+            "text_encoder_3/model-00002-of-00002.safetensors": 4.53, "scheduler/scheduler_config.json": 0,
+            "transformer/diffusion_pytorch_model-00001-of-00002.safetensors": 9.99, "text_encoder/config.json": 0,
+            "transformer/diffusion_pytorch_model-00002-of-00002.safetensors": 6.31, "model_index.json": 0,
+            "transformer/diffusion_pytorch_model.safetensors.index.json": 0, "tokenizer_3/spiece.model": 0,
+            "text_encoder_3/model.safetensors.index.json": 0}  # fmt: skip
+    copies = {"sd3.5_large.safetensors": 16.46, "text_encoder/model.fp16.safetensors": 0.25,
+              "text_encoder_3/model.fp16-00001-of-00002.safetensors": 4.99, "text_encoders/clip_g.safetensors": 1.39,
+              "text_encoders/t5xxl_fp16.safetensors": 9.79, "text_encoder_3/model.safetensors.index.fp16.json": 0,
+              "sd3.5_large_demo.png": 0.02}  # fmt: skip
+    rows = yaml.safe_load((ROOT / "config/paper/packages.yaml").read_text())
+    for name in ("sd35-large", "sd3-medium"):
+        keep = rows[name]["archives"][0]["keep"]
+        assert {n for n in ours | copies if any(fnmatch(n, k) for k in keep)} == set(ours)
+    assert sum(ours.values()) * 1e9 < rows["sd35-large"]["max_bytes"]

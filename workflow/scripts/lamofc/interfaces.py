@@ -17,6 +17,7 @@ import numpy as np
 from lamofc.errors import ConfigError
 
 KINDS = ("tokens", "key", "value", "ssm", "conv", "latent", "embedding", "pooled")
+JOINT = "*"  # section that holds the payload of all tensors of a codec together
 NATIVE_DTYPES = ("float32", "float16", "bfloat16")
 
 Sample = dict[str, np.ndarray]  # tensor name -> array in native dtype and natural shape
@@ -77,7 +78,8 @@ class Coder(Protocol):
     """A codec at one operating point, made ready for one stream: tables built, assets loaded.
 
     `sections` names the byte strings of a packet in their order, fixed for the stream.
-    By convention `<tensor>` is the payload of a tensor and `<tensor>/<what>` its side information.
+    By convention `<tensor>` is the payload of a tensor and `<tensor>/<what>` its side information; JOINT is the
+    payload of all of them. `earlier_sections`, if there are any, are those of streams that earlier versions wrote.
     """
 
     sections: Sequence[str]

@@ -158,7 +158,7 @@ class BitstreamReader:
     def _make_coder(self, assets: Assets) -> Coder:
         with self._named("header"), one_thread():
             coder = codecs.coder(self.header["codec"], self.specs, assets)
-            if list(coder.sections) != self.sections:
+            if self.sections not in (list(coder.sections), getattr(coder, "earlier_sections", None)):
                 raise BitstreamError("sections differ from those this version of the codec writes")
             return coder
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lamofc.bitstream import VERSION, BitstreamReader
+from lamofc.interfaces import JOINT
 
 SHARED = "(shared)"
 
@@ -41,7 +42,7 @@ def describe(reader: BitstreamReader) -> dict[str, Any]:
 def _count(tensors: dict[str, Any], section: str, size: int) -> None:
     owner, _, what = section.partition("/")
     holder = tensors[owner if owner in tensors else SHARED]
-    if owner not in tensors:
+    if owner not in tensors and section != JOINT:
         what = section
     if what:
         holder["side"][what] = holder["side"].get(what, 0) + size

@@ -2,12 +2,13 @@
 
 Components are coded in groups of falling variance. Where the groups before were larger or smaller than their tables
 foretold, at the same position and next to it, the tables of the next group move by quarter octaves. All arithmetic on
-the way to a table is on integers, so that every machine finds the same one.
+the way to a table is on integers, so that every machine finds the same one. Matrices of several tensors are coded
+together, group k of all of them before group k + 1 of any: they know nothing of each other, but share every call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -24,141 +25,174 @@ _FRACTION = 14
 _CAP = 1 << 16
 _FIRST_GROUP = 2
 _PRIOR_UNITS = 4 * _PRIOR * _UNIT
-_ALL = slice(None)
-_SIDES = {1: ((_ALL, slice(None, -1), _ALL), (_ALL, slice(1, None), _ALL)),
-          2: ((_ALL, _ALL, slice(None, -1)), (_ALL, _ALL, slice(1, None)))}  # fmt: skip
 
 
 class Layout:
-    """What both sides know of a matrix of symbols before any of them: made once for all packets of a size.
+    """What both sides know of matrices of symbols before any of them: made once for all packets of a size.
 
-    known: (dimension, count) bank index of each symbol.
+    known: per matrix (dimension, count) the bank index of each symbol, equal counts.
     near: how many first columns stand apart, then rows and columns of the blocks in which the others have neighbours.
     contexts: whether tables move at all.
+    A segment is the rows of one group of one matrix; `known` and what goes with it is in coding order.
     """
 
-    def __init__(self, known: np.ndarray, near: tuple[int, int, int] = (0, 1, 1), contexts: bool = True) -> None:
-        self.shape, self.near, self.contexts = known.shape, near, contexts
-        self.order = np.argsort(-known.sum(1, dtype=np.int64), kind="stable")
-        self.known = np.ascontiguousarray(known[self.order], np.int32)
-        self.choices = 1 << len(known).bit_length()  # bound of the number of rows that hold anything
-        self.edges = self._edges()
-        self.expected = self._foretold() if contexts else []
+    def __init__(
+        self, known: Sequence[np.ndarray], near: tuple[int, int, int] = (0, 1, 1), contexts: bool = True
+    ) -> None:
+        self.heights, self.count = [len(k) for k in known], known[0].shape[1]
+        self.near, self.contexts = near, contexts
+        self.choices = [1 << n.bit_length() for n in self.heights]  # bound of the number of rows that hold anything
+        self.starts = np.cumsum([0, *self.heights])
+        loudest = [np.argsort(-k.sum(1, dtype=np.int64), kind="stable") for k in known]
+        groups = np.concatenate([_groups(n) if contexts else np.zeros(n, np.int64) for n in self.heights])
+        owners, ranks = (
+            np.concatenate(a) for a in zip(*(_ranks(t, n) for t, n in enumerate(self.heights)), strict=True)
+        )
+        order = groups.argsort(kind="stable")
+        self.source = np.concatenate([o + s for o, s in zip(loudest, self.starts, strict=False)])[order]
+        self.owner, self.rank, groups = owners[order], ranks[order], groups[order]
+        self.known = np.concatenate(known).astype(np.int16).take(self.source, 0)
+        new = np.append(True, (np.diff(groups) != 0) | (np.diff(self.owner) != 0))[: len(groups)]
+        self.segment, first = np.cumsum(new) - 1, np.flatnonzero(new)
+        self.groups, self.owners = groups[first], self.owner[first]  # of each segment
+        self.expected = self._foretold(first) if contexts and first.size else np.empty((0, self.count))
 
-    def used(self, symbols: np.ndarray) -> int:
-        """Rows, in coding order, up to the last that holds anything but zeros."""
-        filled = np.flatnonzero(symbols.any(1)[self.order])
-        return int(filled[-1]) + 1 if filled.size else 0
+    def _foretold(self, first: np.ndarray) -> np.ndarray:
+        """(segments, count) int64: expected sizes of the rows before, neighbours included, and the prior."""
+        sizes = np.add.reduceat(_expected()[self.known], first, 0)
+        return self.blurred(self.before(sizes, np.arange(len(first)))) + _PRIOR_UNITS
 
-    def groups(self, used: int) -> Iterator[tuple[int, slice]]:
-        """The first `used` rows in coding order, in groups that share what is known before them; their numbers."""
-        if self.contexts:
-            for k, (a, b) in enumerate(pairwise(self.edges)):
-                if a < used:
-                    yield k, slice(a, min(b, used))
-        elif used:
-            yield 0, slice(0, used)
-
-    def _edges(self) -> list[int]:
-        edges, step = [0], _FIRST_GROUP
-        while edges[-1] < len(self.known):
-            edges.append(min(len(self.known), edges[-1] + step))
-            step = max(step, edges[-1] // 3)
-        return edges
-
-    def _foretold(self) -> list[np.ndarray]:
-        """Expected sizes of all rows before each group, neighbours included, and the prior."""
-        out, total = [], np.zeros(self.shape[1], np.int64)
-        for a, b in pairwise(self.edges):
-            out.append(self.blurred(total) + _PRIOR_UNITS)
-            total += _expected()[self.known[a:b]].sum(0)
-        return out
+    def before(self, sums: np.ndarray, segments: np.ndarray) -> np.ndarray:
+        """Sums (segments, count) -> those of all earlier segments of the same matrix."""
+        each = np.zeros((self.groups[-1] + 1, len(self.heights), self.count), np.int64)
+        where = self.groups[segments], self.owners[segments]
+        each[where] = sums
+        return (np.cumsum(each, 0) - each)[where]
 
     def blurred(self, values: np.ndarray) -> np.ndarray:
-        """Four times a column and once each of its neighbours, in the block that holds them."""
+        """(n, count): four times a column and once each of its neighbours, in the block that holds them."""
         apart, rows, columns = self.near
         out = 4 * values
-        body, size = values[apart:], rows * columns
-        whole = len(body) // size * size if size > 1 else len(body)
-        cube = body[:whole].reshape(-1, rows, columns) if size > 1 else body.reshape(1, 1, -1)
-        sums = out[apart : apart + whole].reshape(cube.shape)
-        for axis in (1, 2):
-            if cube.shape[axis] > 1:
-                low, high = _SIDES[axis]
-                sums[low] += cube[high]
-                sums[high] += cube[low]
+        body, size = values[:, apart:], rows * columns
+        whole = body.shape[1] // size * size if size > 1 else body.shape[1]
+        block = (len(body), -1, rows, columns) if size > 1 else (len(body), 1, 1, whole)
+        if not body[:, :whole].size:
+            return out
+        cube, inner = body[:, :whole].reshape(block), out[:, apart : apart + whole]
+        sums = np.zeros(cube.shape, values.dtype)
+        if rows > 1:
+            sums[..., :-1, :] += cube[..., 1:, :]
+            sums[..., 1:, :] += cube[..., :-1, :]
+        if cube.shape[3] > 1:
+            sums[..., :-1] += cube[..., 1:]
+            sums[..., 1:] += cube[..., :-1]
+        inner += sums.reshape(inner.shape)
         return out
 
+    def shifts(self, seen: np.ndarray, segments: np.ndarray | slice) -> np.ndarray:
+        """(segments, count) int16: by how many indices the tables move where that much was seen before."""
+        ratio = self.blurred(seen)
+        ratio += _PRIOR_UNITS
+        ratio <<= _FRACTION
+        ratio //= self.expected[segments]
+        return (_thresholds().searchsorted(ratio, side="right") - _REACH).astype(np.int16)
 
-class _State:
-    """What encoder and decoder have seen after each group."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout, self.seen = layout, np.zeros(layout.shape[1], np.int64)
-
-    def tables(self, group: int, rows: slice) -> np.ndarray:
-        """(rows, count) bank indices of a group."""
-        known = self.layout.known[rows]
-        if not self.layout.contexts:
-            return known
-        seen = self.layout.blurred(self.seen)
-        seen += _PRIOR_UNITS
-        ratio = (seen << _FRACTION) // self.layout.expected[group]
-        moved = known + (_thresholds().searchsorted(ratio, side="right") - _REACH).astype(np.int32)
-        return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved)
-
-    def add(self, part: np.ndarray) -> None:
-        if self.layout.contexts:
-            self.seen += _UNIT * np.minimum(np.abs(part), _CAP).sum(0, dtype=np.int64)
+    def moved(self, rows: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        """Bank indices of rows, in place of their calibrated ones."""
+        rows += shifts
+        return np.minimum(np.maximum(rows, 0, out=rows), bank.MAX_INDEX, out=rows)
 
 
-def put(encoder: Encoder, symbols: np.ndarray, layout: Layout) -> None:
-    """symbols int32, shape of the layout."""
-    used = layout.used(symbols)
-    encoder.put_uniform(used, layout.choices)
-    if not used or not layout.shape[1]:
+class _Rows:
+    """The rows of a packet that hold anything, in coding order: `used` of each matrix."""
+
+    def __init__(self, layout: Layout, used: np.ndarray) -> None:
+        kept = np.flatnonzero(layout.rank < used[layout.owner])
+        self.source, self.known = layout.source[kept], layout.known.take(kept, 0)
+        self.sizes = np.bincount(layout.segment[kept], minlength=len(layout.groups))
+        self.segments = np.flatnonzero(self.sizes)
+        self.sizes = self.sizes[self.segments]
+        self.first = np.cumsum(self.sizes) - self.sizes
+        groups = layout.groups[self.segments]
+        self.group_starts = np.flatnonzero(np.append(True, np.diff(groups) != 0)[: groups.size])  # among `segments`
+
+    def groups(self) -> Iterator[tuple[slice, slice]]:
+        """Segments, as places in `segments`, and rows of each group."""
+        edges = [*self.first.tolist(), len(self.source)]
+        for a, b in pairwise([*self.group_starts.tolist(), len(self.segments)]):
+            yield slice(a, b), slice(edges[a], edges[b])
+
+
+def put(encoder: Encoder, symbols: Sequence[np.ndarray], layout: Layout) -> None:
+    """symbols int32, a matrix for each of the layout."""
+    joined = np.concatenate(symbols) if len(symbols) > 1 else symbols[0]
+    used = _used(joined, layout)
+    for n, choices in zip(used.tolist(), layout.choices, strict=True):
+        encoder.put_uniform(n, choices)
+    rows = _Rows(layout, used)
+    if not rows.source.size or not layout.count:
         return
-    ordered = symbols[layout.order[:used]]
-    firsts = [rows.start for _, rows in layout.groups(used)]
-    plan = grouped.Plan(_tables(ordered, firsts, layout).ravel(), np.array([*firsts, used]) * layout.shape[1])
-    plan.put(encoder, ordered.ravel())
+    ordered = joined.take(rows.source, 0)
+    edges = np.append(rows.first[rows.group_starts], len(ordered)) * layout.count
+    grouped.Plan(_tables(ordered, rows, layout).ravel(), edges).put(encoder, ordered.ravel())
 
 
-def _tables(ordered: np.ndarray, firsts: list[int], layout: Layout) -> np.ndarray:
-    """Bank indices of all rows in coding order: what `_State.tables` gives group by group."""
-    known = layout.known[: len(ordered)]
+def _used(symbols: np.ndarray, layout: Layout) -> np.ndarray:
+    """Per matrix: rows, in coding order, up to the last that holds anything but zeros."""
+    filled = np.flatnonzero(symbols.any(1)[layout.source])
+    used = np.zeros(len(layout.heights), np.int64)
+    np.maximum.at(used, layout.owner[filled], layout.rank[filled] + 1)
+    return used
+
+
+def _tables(ordered: np.ndarray, rows: _Rows, layout: Layout) -> np.ndarray:
+    """Bank indices of all rows: what the decoder finds group by group."""
     if not layout.contexts:
-        return known
-    sums = np.add.reduceat(np.minimum(np.abs(ordered), _CAP), firsts, 0, np.int64)
-    seen = np.cumsum(sums, 0) - sums
-    seen *= _UNIT
-    seen = np.stack([layout.blurred(s) for s in seen]) + _PRIOR_UNITS
-    ratio = (seen << _FRACTION) // np.stack(layout.expected[: len(firsts)])
-    shifts = (_thresholds().searchsorted(ratio, side="right") - _REACH).astype(np.int32)
-    moved = known + np.repeat(shifts, np.diff([*firsts, len(ordered)]), 0)
-    return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved)
+        return rows.known
+    sums = _UNIT * np.add.reduceat(np.minimum(np.abs(ordered), _CAP), rows.first, 0, np.int64)
+    shifts = layout.shifts(layout.before(sums, rows.segments), rows.segments)
+    return layout.moved(rows.known, np.repeat(shifts, rows.sizes, 0))
 
 
-def take(decoder: Decoder, layout: Layout) -> np.ndarray:
-    """Inverse of `put` -> int32, shape of the layout."""
-    out, state = np.zeros(layout.shape, np.int32), _State(layout)
-    for group, rows in layout.groups(min(decoder.take_one(layout.choices), len(out))):
-        tables = state.tables(group, rows)
-        out[layout.order[rows]] = part = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
-        state.add(part)
-    return out
+def take(decoder: Decoder, layout: Layout) -> list[np.ndarray]:
+    """Inverse of `put` -> int32 matrices."""
+    used = np.array([decoder.take_one(n) for n in layout.choices])
+    rows, out = _Rows(layout, used), np.zeros((layout.starts[-1], layout.count), np.int32)
+    seen = np.zeros((len(layout.heights), layout.count), np.int64)
+    for segments, part in rows.groups() if layout.count else ():
+        tables, numbers = rows.known[part], rows.segments[segments]
+        owners = layout.owners[numbers]
+        if layout.contexts:
+            tables = layout.moved(tables, np.repeat(layout.shifts(seen[owners], numbers), rows.sizes[segments], 0))
+        found = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
+        out[rows.source[part]] = found
+        if layout.contexts:
+            sizes = np.minimum(np.abs(found), _CAP)
+            seen[owners] += _UNIT * np.add.reduceat(sizes, rows.first[segments] - part.start, 0, np.int64)
+    return np.split(out, layout.starts[1:-1])
 
 
-def bits(symbols: np.ndarray, layout: Layout) -> float:
-    """Ideal code length of `put`, by which the loss of the coder is measured."""
-    state, total = _State(layout), np.log2(len(symbols) + 1)
+def bits_at_most(symbols: np.ndarray, known: np.ndarray) -> float:
+    """Code length of a matrix under tables that do not move, a little above the true one; escapes count in full."""
     zero, first, each = fitting.prices(np.arange(bank.MAX_INDEX + 1))
-    for group, rows in layout.groups(layout.used(symbols)):
-        part, tables = symbols[layout.order[rows]], state.tables(group, rows)
-        sizes = np.abs(part)
-        total += float(np.where(sizes == 0, zero[tables], first[tables] + each[tables] * sizes).sum(dtype=np.float64))
-        state.add(part)
-    return total
+    rows = np.flatnonzero(symbols.any(1))
+    tables, sizes = known[rows], np.abs(symbols[rows])
+    return float(
+        np.maximum(zero, first)[tables].sum(dtype=np.float64) + np.vdot(each[tables], sizes.astype(np.float32))
+    )
+
+
+def _groups(count: int) -> np.ndarray:
+    """Group of each of so many rows."""
+    edges, step = [0], _FIRST_GROUP
+    while edges[-1] < count:
+        edges.append(min(count, edges[-1] + step))
+        step = max(step, edges[-1] // 3)
+    return np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+
+
+def _ranks(owner: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(count, owner), np.arange(count)
 
 
 @lru_cache(maxsize=1)

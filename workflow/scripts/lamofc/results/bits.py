@@ -11,10 +11,11 @@ import pandas as pd
 
 from lamofc import codecs
 from lamofc.bitstream import BitstreamReader
+from lamofc.interfaces import JOINT
 from lamofc.jsonio import read_json
 from lamofc.stages.code import SUFFIX
 
-SIDE, FRAMING = "side information", "framing"
+SIDE, FRAMING, SEVERAL = "side information", "framing", "several kinds"
 
 
 def collect(folders: Sequence[Path]) -> pd.DataFrame:
@@ -48,9 +49,13 @@ def padding(path: Path) -> float:
 
 
 def breakdown(path: Path) -> dict[str, int]:
-    """Bytes by part: tensor kinds, sections `<tensor>/<what>`, and header, lengths, checksums and index together."""
+    """Bytes by part: tensor kinds, sections `<tensor>/<what>`, and header, lengths, checksums and index together.
+
+    One section for tensors of several kinds is a part of its own: which bits are whose only a decoder could tell.
+    """
     reader = BitstreamReader(path)
     kinds = {s.name: s.kind for s in reader.specs}
+    kinds[JOINT] = reader.specs[0].kind if len(set(kinds.values())) == 1 else SEVERAL
     parts = [kinds.get(name, SIDE) for name in reader.sections]
     sizes: Counter[str] = Counter(dict.fromkeys(parts, 0))
     for index in range(len(reader)):

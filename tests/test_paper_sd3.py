@@ -99,7 +99,7 @@ def test_the_head_of_the_condition_is_never_asked_by_its_tail(folders):
     model = sd3_control.Model(folders["sd35"], "condition", dtype="float32", **SMALL)
     inputs, side = requests()
     features, outputs = model.head(inputs), model.unsplit(inputs, side)
-    model.pipe.vae.encoder = None
+    model.vae.encoder = None
     assert all(map(np.array_equal, model.tail(features, side), outputs))
 
 
@@ -109,7 +109,7 @@ def test_the_tail_of_the_latent_loads_the_decoder_alone(folders):
     features = whole.head(inputs)
     tail = sd3_control.Model(folders["sd35"], "latent", dtype="float32", **SMALL)
     assert all(map(np.array_equal, tail.tail(features, side), whole.unsplit(inputs, side)))
-    assert "pipe" not in tail.__dict__
+    assert "whole" not in tail.pipeline.__dict__
 
 
 @pytest.mark.parametrize(("control", "split"), [("sd35", "condition"), ("sd3", "condition"), ("sd35", "latent")])
@@ -144,6 +144,11 @@ def test_full_size_features_are_the_papers():
     assert table("latent") == {"latent": ("latent", (16, 128, 128), half)}
 
 
+# Bytes of the files that hold the published weights in half precision, as the hub lists them.
+PUBLISHED = {"text_encoder": 247_323_896, "text_encoder_2": 1_389_382_176, "text_encoder_3": 9_524_648_352,
+             "transformer": 16_292_705_296}  # fmt: skip
+
+
 def test_the_published_classes_give_those_shapes():
     from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
     from transformers import CLIPTextModelWithProjection, T5EncoderModel
@@ -167,10 +172,15 @@ def test_the_published_classes_give_those_shapes():
             torch.zeros(2, **half), return_dict=False,
         )[0]  # fmt: skip
         assert noise.shape == (2, 16, 128, 128)
-    assert {k: placing.parameters(v) for k, v in nets.items()} == {
+    weights = {k: placing.parameters(v) for k, v in nets.items()}
+    assert weights == {
         "vae": 83_819_683, "text_encoder": 123_650_304, "text_encoder_2": 694_659_840, "text_encoder_3": 4_762_310_656,
         "transformer": 8_056_627_520, "controlnet": 2_153_518_976,
     }  # fmt: skip
+    weights["transformer"] += nets["transformer"].pos_embed.pos_embed.numel()  # saved too, though never trained
+    names = {k: size - 2 * weights[k] for k, size in PUBLISHED.items()}
+    assert all(0 < n < 200_000 for n in names.values()), "what the files hold besides is the names of their tensors"
+    assert 8.61e9 <= 4 * weights["controlnet"] < 8.62e9, "its file, in float32, is listed with 8.61 GB"
 
 
 def test_packages_are_laid_side_by_side(folders, tmp_path):

@@ -39,6 +39,9 @@ def save(folder: Path, control: str) -> None:
     for parameter in net.parameters():  # as made, a ControlNet adds nothing
         torch.nn.init.normal_(parameter, std=0.2)
     net.save_pretrained(folder / "controlnet")
+    if control == "sd3":  # the class had this name when the published one was saved
+        path = folder / "controlnet/config.json"
+        path.write_text(path.read_text().replace('"SD3ControlNetModel"', '"ControlNetSD3Model"'))
 
 
 def save_judge(folder: Path) -> None:

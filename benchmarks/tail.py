@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 import torch  # noqa: E402
 
 from lamofc import models  # noqa: E402
-from lamofc.config import Plan, read_yaml  # noqa: E402
+from lamofc.checked import read_yaml  # noqa: E402
+from lamofc.config import Plan  # noqa: E402
 from lamofc.jsonio import read_lines  # noqa: E402
 from lamofc.stages.evaluate import BLOCK  # noqa: E402
 from lamofc.store import FeatureReader  # noqa: E402

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from lamofc import config, inputs
-from lamofc.config import Plan, check_arm
+from lamofc import inputs
+from lamofc.checked import check_arm, read_yaml
+from lamofc.config import Plan
 from lamofc.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def test_donors_share_model_and_split_but_not_the_data():
 )
 def test_transfer_rows_need_a_fitted_row_of_the_same_codec(change, tmp_path):
     row = {"codec": "tailor", "ladder": [0.4], "transfer": "tailor"} | change
-    arms = config.read_yaml(ROOT / "config/codecs.yaml") | {"mine": row}
+    arms = read_yaml(ROOT / "config/codecs.yaml") | {"mine": row}
     (tmp_path / "codecs.yaml").write_text(yaml.safe_dump(arms))
     with pytest.raises(ConfigError, match="mine: transfer"):
         _ = Plan(DEFAULT | {"codecs": str(tmp_path / "codecs.yaml")}, ROOT).all_arms

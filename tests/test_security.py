@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lamofc.config import Plan, check, check_arm, read_yaml
+from lamofc.checked import check, check_arm, read_yaml
+from lamofc.config import Plan
 from lamofc.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -154,7 +155,7 @@ def test_hostile_points_and_codecs_are_refused(value):
 
 def test_point_names_are_file_names():
     """Also where a codec takes any text as its knob."""
-    from lamofc.config import check_point_name
+    from lamofc.checked import check_point_name
 
     for value in HOSTILE:
         with pytest.raises(ConfigError, match="point"):

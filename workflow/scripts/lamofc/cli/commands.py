@@ -17,8 +17,9 @@ from safetensors.numpy import save_file
 
 from lamofc import codecs, features, rate_control
 from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc.checked import read_yaml
 from lamofc.cli import arrays, report
-from lamofc.config import Plan, read_yaml
+from lamofc.config import Plan
 from lamofc.errors import ConfigError, StoreError
 from lamofc.interfaces import Assets, TensorSpec
 from lamofc.stages import fit as fitting

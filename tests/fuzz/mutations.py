@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,15 +16,30 @@ from lamofc.bitstream import layout
 HUGE = (0, 1, 2, 127, 128, 255, 256, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1)
 
 
-def mutate(rng: np.random.Generator, files: list[bytes]) -> bytes:
+@dataclass(frozen=True)
+class Parts:
+    """A file with one packet, taken apart: what forgeries change."""
+
+    head: bytes
+    header: str
+    lengths: tuple[int, ...]
+    sections: tuple[bytes, ...]
+    checksum: int
+
+
+def mutate(rng: np.random.Generator, file: bytes, parts: Parts, other: Parts) -> bytes:
     """One file that no encoder wrote, most often with valid checksums so that the codec's decoder is reached."""
-    file = files[rng.integers(len(files))]
     way = rng.random()
-    if way < 0.1:
+    if way < 0.08:
         return damage(rng, file)
-    if way < 0.2:
-        return forge_header(rng, file)
-    return forge_packet(rng, file, files[rng.integers(len(files))])
+    if way < 0.16:
+        return forge_header(rng, parts)
+    return forge_packet(rng, parts, other)
+
+
+def with_sections(parts: Parts, sections: Sequence[bytes]) -> bytes:
+    """The file with other sections; index and CRCs are made to fit."""
+    return _assemble(parts.head, [packet.pack(0, parts.lengths, sections, parts.checksum)])
 
 
 def damage(rng: np.random.Generator, data: bytes) -> bytes:
@@ -32,43 +49,43 @@ def damage(rng: np.random.Generator, data: bytes) -> bytes:
     return data
 
 
-def forge_packet(rng: np.random.Generator, file: bytes, other: bytes) -> bytes:
-    """Change sections or lengths of the first packet; index and CRCs are made to fit."""
-    _, start, lengths, sections, checksum = _parts(file)
-    if rng.random() < 0.15 and lengths:
-        lengths[rng.integers(len(lengths))] = int(rng.choice(HUGE[:12]) if rng.random() < 0.5 else rng.integers(200))
-    if rng.random() < 0.1:
+def forge_packet(rng: np.random.Generator, parts: Parts, other: Parts) -> bytes:
+    """Change sections or lengths of the packet; index and CRCs are made to fit."""
+    lengths, sections = list(parts.lengths), list(parts.sections)
+    if rng.random() < 0.12 and lengths:
+        lengths[rng.integers(len(lengths))] = int(rng.choice(HUGE[:12]) if rng.random() < 0.3 else rng.integers(200))
+    if rng.random() < 0.08:
         lengths = [int(rng.integers(300))] * len(lengths)
+    if rng.random() < 0.1 and sections and other.sections:
+        sections[rng.integers(len(sections))] = other.sections[rng.integers(len(other.sections))]
     for _ in range(rng.integers(1, 3)):
         if sections:
             k = _chosen(rng, sections)
             sections[k] = damage(rng, sections[k])
-    if rng.random() < 0.05 and sections:
-        theirs = _parts(other)[3]
-        if theirs:
-            sections[rng.integers(len(sections))] = theirs[rng.integers(len(theirs))]
-    return _assemble(file[:start], [packet.pack(0, lengths, sections, checksum)])
+    return _assemble(parts.head, [packet.pack(0, lengths, sections, parts.checksum)])
 
 
-def forge_header(rng: np.random.Generator, file: bytes) -> bytes:
+def forge_header(rng: np.random.Generator, parts: Parts) -> bytes:
     """Change one value somewhere in the header's JSON; its CRC and the index are made to fit."""
-    header, _, lengths, sections, checksum = _parts(file)
+    header = json.loads(parts.header)
     _change_one(rng, header)
     raw = json.dumps(header).encode()
     if rng.random() < 0.2:
         raw = damage(rng, raw)
     body = zlib.compress(raw)
     head = layout.PREFIX.pack(layout.MAGIC, layout.VERSION, len(body), len(raw)) + body
-    return _assemble(head + struct.pack("<I", zlib.crc32(head)), [packet.pack(0, lengths, sections, checksum)])
+    one = packet.pack(0, parts.lengths, parts.sections, parts.checksum)
+    return _assemble(head + struct.pack("<I", zlib.crc32(head)), [one])
 
 
-def _parts(file: bytes) -> tuple[dict, int, list[int], list[bytes], int]:
+def parts(file: bytes) -> Parts:
+    """Take apart a valid file."""
     header, start = layout.unpack_header(file)
     offset, length, count, _, _ = layout.FOOTER.unpack(file[-layout.FOOTER.size :])
     offsets = start + packet.unpack_index(file[offset : offset + length], count)
     ragged = sum(None in t["shape"] for t in header["tensors"])
     one = packet.unpack(0, file[offsets[0] : offsets[1]], ragged, len(header["sections"]))
-    return header, start, list(one.lengths), list(one.sections), one.checksum
+    return Parts(file[:start], json.dumps(header), one.lengths, one.sections, one.checksum)
 
 
 def _assemble(head: bytes, packets: list[bytes]) -> bytes:
@@ -115,8 +132,10 @@ def _flip(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def _overwrite(rng: np.random.Generator, data: bytes) -> bytes:
-    """Some bytes near the start (headers live there) or anywhere become extreme."""
-    at = int(rng.integers(min(16, len(data)) + 1)) if rng.random() < 0.5 else int(rng.integers(len(data) + 1))
+    """Some bytes become extreme: near the start, where headers live, near the end, where ANS begins, or anywhere."""
+    where, near = rng.integers(3), min(16, len(data))
+    at = int(rng.integers(len(data) + 1)) if where == 0 else int(rng.integers(near + 1))
+    at = len(data) - at if where == 2 else at
     width = int(rng.choice([1, 2, 4, 8]))
     value = int(rng.choice(HUGE)) if rng.random() < 0.7 else int(rng.integers(2**62))
     return data[:at] + (value % 256**width).to_bytes(width, "little") + data[at + width :]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import mmap
 import os
 import resource
 import signal
@@ -24,7 +25,7 @@ from lamofc.errors import BitstreamError
 
 SECONDS = 60
 _LENGTH = struct.Struct("<q")
-_FAILED = -1
+_FAILED, _SPOILED = -1, -2  # on a worker's first request; on a later one
 _THREAD = threading.local()
 
 
@@ -36,20 +37,21 @@ class Isolated:
 
     def __call__(self, request: bytes, memory: int) -> bytes:
         """BitstreamError if the call crashes, takes more than `memory` bytes beyond its library's, or never ends."""
-        for _ in range(2):  # a second worker, since a forged request before this one may have spoiled the first
-            answer = self._ask(request, memory)
-            if answer is not None:
-                return answer
-        raise BitstreamError(f"{self.name.split(':')[0]} failed on the bytes")
+        size, answer = self._ask(request, memory)
+        if size == _SPOILED:  # a forged request before this one may have spoiled the worker: ask a new one
+            size, answer = self._ask(request, memory)
+        if len(answer) != size:
+            raise BitstreamError(f"{self.name.split(':')[0]} failed on the bytes")
+        return answer
 
-    def _ask(self, request: bytes, memory: int) -> bytes | None:
+    def _ask(self, request: bytes, memory: int) -> tuple[int, bytes]:
+        """The answer's length, or why there is none, and the answer."""
         server = _server(self.name)
         server.stdin.write(_LENGTH.pack(memory) + _LENGTH.pack(len(request)) + request)
         server.stdin.flush()
         head = server.stdout.read(_LENGTH.size)
-        size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else _FAILED
-        answer = server.stdout.read(size) if size >= 0 else b""
-        return answer if len(answer) == size else None
+        size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else _SPOILED
+        return size, server.stdout.read(size) if size >= 0 else b""
 
 
 def _server(name: str) -> subprocess.Popen:
@@ -81,17 +83,19 @@ def serve(name: str) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    used = mmap.mmap(-1, 1)  # what the worker tells before it dies: whether it has answered a request
     while True:
+        used[0] = 0
         worker = os.fork()
         if worker == 0:
-            _work(call, source, sink)
+            _work(call, source, sink, used)
         if os.waitpid(worker, 0)[1] == 0:
             return
-        sink.write(_LENGTH.pack(_FAILED))
+        sink.write(_LENGTH.pack(_SPOILED if used[0] else _FAILED))
         sink.flush()
 
 
-def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes]) -> None:
+def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes], used: mmap.mmap) -> None:
     """In the worker: nothing is written before a call has succeeded, and nothing read beyond one request."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     try:
@@ -104,6 +108,7 @@ def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes]) ->
             signal.alarm(0)
             sink.write(_LENGTH.pack(len(answer)) + answer)
             sink.flush()
+            used[0] = 1
     except BaseException:
         os._exit(1)
     os._exit(0)

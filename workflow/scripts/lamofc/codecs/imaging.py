@@ -14,7 +14,7 @@ from lamofc.errors import BitstreamError
 from lamofc.isolated import Isolated
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: the encoder prints a page per picture otherwise
-_HEAD = struct.Struct("<8sII")
+_HEAD = struct.Struct("<8sII")  # as in picture_decoders
 _MEMORY = 1 << 28  # bytes that a decoder may take for itself, beside some for every pixel
 _PER_PIXEL = 64
 
@@ -46,30 +46,6 @@ def decoded_apart(decoder: str, data: bytes, shape: tuple[int, int], bits: int =
     return image if bits == 16 else _widened(image, bits)
 
 
-def decode_picture(request: bytes) -> bytes:
-    """What runs in a process of its own."""
-    name, height, width = _HEAD.unpack_from(request)
-    name, data = name.rstrip(b"\0").decode(), request[_HEAD.size :]
-    if name in ("jpegxl", "jpeg2k"):
-        import imagecodecs
-
-        image = getattr(imagecodecs, f"{name}_decode")(data, numthreads=1)
-    else:
-        image = _decoded_frame(name, data)
-    return np.ascontiguousarray(image, "<u2").tobytes() if image.shape == (height, width) else b""
-
-
-def _decoded_frame(name: str, data: bytes) -> np.ndarray:
-    import av
-
-    av.logging.set_level(None)
-    context = av.CodecContext.create(name, "r")
-    context.thread_count = 1
-    (frame,) = [*context.decode(av.Packet(data)), *context.decode(None)]
-    plane = frame.planes[0]
-    return np.ndarray((plane.height, plane.line_size // 2), np.uint16, memoryview(plane))[:, : plane.width]
-
-
 def _widened(image: np.ndarray, bits: int) -> np.ndarray:
     """Low bits -> full 16-bit range, the middle of each step."""
     shift = 16 - bits
@@ -78,4 +54,4 @@ def _widened(image: np.ndarray, bits: int) -> np.ndarray:
 
 @functools.cache
 def _isolated() -> Isolated:
-    return Isolated("lamofc.codecs.imaging:decode_picture")
+    return Isolated("lamofc.codecs.picture_decoders:decode")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import imagecodecs
 import numpy as np
+from imagecodecs import sz3_decode, sz3_encode
 
 from lamofc import interfaces
 from lamofc.dtypes import from_float32, to_float32
@@ -62,7 +62,7 @@ class Coder:
             return b""
         bound = reference.typical_rms(rows.to_rows(array, spec)) * self.codec.bound
         wide = np.ascontiguousarray(to_float32(array).reshape(_plain(array.shape)))
-        return imagecodecs.sz3_encode(wide, mode="abs", abs=bound)
+        return sz3_encode(wide, mode="abs", abs=bound)
 
     def decode(self, sections: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]]) -> Sample:
         full = [(s, data) for s, data in zip(self.specs, sections, strict=True) if np.prod(shapes[s.name])]
@@ -89,7 +89,7 @@ def decode_streams(request: bytes) -> bytes:
     at, out = 4 + 20 * count, []
     for k in range(count):
         size, dimensions, *shape = struct.unpack_from("<5I", request, 4 + 20 * k)
-        out.append(imagecodecs.sz3_decode(request[at : at + size], tuple(shape[:dimensions]), np.float32))
+        out.append(sz3_decode(request[at : at + size], tuple(shape[:dimensions]), np.float32))
         at += size
     return b"".join(np.ascontiguousarray(part, "<f4").tobytes() for part in out)
 

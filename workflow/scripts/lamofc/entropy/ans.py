@@ -6,6 +6,7 @@ The encoder keeps what it is given and pushes it in reverse at the end: the deco
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import constriction
@@ -48,10 +49,10 @@ class Rows:
         totals, make = rows.sum(1), _MODELS.Categorical
         if rows.shape[1] < 2 or totals.max(initial=0) >= 1 << 24:
             raise ValueError(f"tables of {rows.shape[1]} symbols: each needs 2 symbols and a total less than 2^24")
+        self.symbols = rows.shape[1]
         self.models = [make(row, perfect=False) for row in np.ascontiguousarray(rows, np.float64)]
-        self.floor = sum(
-            (0.98 * np.log2(totals / rows.max(1))).tolist()
-        )  # bits that a symbol of each row costs at least
+        # bits that a symbol of each row costs at least
+        self.floor = sum((0.98 * np.log2(totals / rows.max(1))).tolist())
 
 
 class Encoder:

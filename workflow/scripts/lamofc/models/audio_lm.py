@@ -58,13 +58,13 @@ class Model(causal_lm.Model):
         weights = Path(weights)
         super().__init__(weights / "trunk", split, dtype=dtype, batch=batch, device=device, device_map=device_map)
         self.layout, self.max_tokens = read_layout(weights), max_tokens
-        self.encoder = load_encoder(weights / "encoder", heard_dtype or dtype, device)
+        self.encoder = load_encoder(weights / "encoder", heard_dtype or dtype, str(self.device))
         self.projector = load_projector(
             weights, self.layout, self.encoder, self.base, heard_dtype or dtype, self.device
         )
         self.speech = None
         if self.layout["speech_offset"] is not None:
-            self.speech = load_speech_tokens(weights / "speech_tokens", device)
+            self.speech = load_speech_tokens(weights / "speech_tokens", str(self.device))
         if self.device.type != "meta":  # shapes alone need no sound and no text
             self.tokenizer = AutoTokenizer.from_pretrained(weights / "trunk", local_files_only=True)
             self.mel = WhisperFeatureExtractor.from_pretrained(weights / "encoder", local_files_only=True)

@@ -40,13 +40,17 @@ class Model:
         device: str = "cpu",
         device_map: Any = None,
     ) -> None:
-        self.device = placing.device_of(device)
         self.net = load_net(weights, dtype, device, device_map)
         self.base, self.batch, self.dtype = self.net.get_decoder(), batch, dtype
         config = self.net.config.get_text_config()
         self.cut = parse_split(split, config.num_hidden_layers)
         self.specs = tensor_specs(config, self.cut, dtype)
         self._layers = self.base.layers
+
+    @property
+    def device(self) -> torch.device:
+        """Where prompts and features are put: a spread model takes them from there to where they are read."""
+        return placing.runs_on(self.net.get_input_embeddings())
 
     def head(self, inputs: Sequence[dict[str, Any]]) -> list[Sample]:
         """inputs: {"ids": int64 (tokens,)}."""
@@ -98,7 +102,7 @@ class Model:
     def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
         """Batched features -> last hidden states (batch, tokens, width) and the full cache."""
         cache = DynamicCache(config=self.net.config)
-        stubs = [_Received(received, i, self.cut) for i in range(self.cut + 1)]
+        stubs = [_Received(received, i, self.cut, placing.runs_on(self._layers[i])) for i in range(self.cut + 1)]
         with self._layers_replaced([*stubs, *self._layers[self.cut + 1 :]]):
             blank = torch.zeros_like(received["output"])
             out = self.base(inputs_embeds=blank, past_key_values=cache, use_cache=True)
@@ -141,7 +145,8 @@ class Model:
         first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
         self._repeat(cache, count)
         later = self._go_on(ids, cache)[:, : width - 1]
-        table = torch.cat([first[:, None], self._logprobs(later)], 1).gather(2, ids[..., None])[..., 0]
+        table = torch.cat([first[:, None], self._logprobs(later)], 1)
+        table = table.gather(2, ids.to(table.device)[..., None])[..., 0].cpu()
         scores = [
             [float(table[i * count + j, : len(o)].mean()) for j, o in enumerate(row)] for i, row in enumerate(options)
         ]
@@ -180,11 +185,14 @@ def load_net(weights: Path, dtype: str, device: str, device_map: Any = None) -> 
 
 
 class _Received(nn.Module):
-    """Stands where a head layer stood: puts the received K and V into the cache, the received output out."""
+    """Stands where a head layer stood: puts the received K and V into the cache, the received output out.
 
-    def __init__(self, received: dict[str, torch.Tensor], layer: int, cut: int) -> None:
+    device: where that layer runs, which meets its cache again after the prompt.
+    """
+
+    def __init__(self, received: dict[str, torch.Tensor], layer: int, cut: int, device: torch.device) -> None:
         super().__init__()
-        self.pair = received[f"layer{layer}.key"], received[f"layer{layer}.value"]
+        self.pair = [received[f"layer{layer}.{kind}"].to(device) for kind in ("key", "value")]
         self.layer, self.output = layer, received["output"] if layer == cut else None
         self.attention_type = "full_attention"
 

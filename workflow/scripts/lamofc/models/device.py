@@ -21,8 +21,8 @@ def use(name: str) -> None:
 
 
 def move(model: Any, name: str) -> Any:
-    """Every network that a model object holds, moved to the device."""
+    """Every network that a model object holds, moved to the device, but those that a device map has placed."""
     for value in vars(model).values():
-        if isinstance(value, nn.Module):
+        if isinstance(value, nn.Module) and not hasattr(value, "hf_device_map"):
             value.to(name)
     return model

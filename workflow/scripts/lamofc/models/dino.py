@@ -88,7 +88,7 @@ class Model:
         pixels = self.pixels([i for i, _ in pairs])
         maps = self.trunk.whole(pixels, self.blocks)
         if len(self.blocks) > 1:
-            maps = [self.trunk.norm(m) for m in maps]
+            maps = [self.trunk.norm(m).to(self.device) for m in maps]
         return self._read(maps, list(self.readout.prior(pixels).values()), [s for _, s in pairs])
 
     def features(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -104,7 +104,7 @@ class Model:
         if len(maps) == 1:
             for _, hidden in self.trunk.run(maps[0], self.blocks[0] + 1, len(self.trunk.blocks), self.views.size):
                 maps = [hidden]
-        return [self.trunk.norm(m) for m in maps]
+        return [self.trunk.norm(m).to(self.device) for m in maps]  # a spread trunk ends on another device
 
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         """Batched features -> all that the readout reads of them (batch, values), with gradients."""

@@ -30,8 +30,8 @@ def device_of(name: str) -> torch.device:
 def load(kind: Any, weights: Path, dtype: str, device: str, device_map: Any = None, **options: Any) -> Any:
     """A `transformers` or `diffusers` model of class `kind` from a folder, in evaluation mode, weights read once.
 
-    device_map: passed to the library, which then spreads the model over devices (needs accelerate); else it is
-    put on `device`. With device "meta" only config.json is read.
+    device_map: passed to the library, which then spreads the model over devices (needs accelerate) and moves hidden
+    states between its layers; else it is put on `device`. With device "meta" only config.json is read.
     """
     if device_of(device).type == "meta":
         return _empty(kind, weights, dtype).eval()
@@ -46,6 +46,12 @@ def _empty(kind: Any, weights: Path, dtype: str) -> Any:
         if hasattr(kind, "load_config"):  # diffusers
             return kind.from_config(kind.load_config(str(weights))).to(torch_dtype(dtype))
         return kind(kind.config_class.from_pretrained(weights)).to(torch_dtype(dtype))
+
+
+def runs_on(module: torch.nn.Module) -> torch.device:
+    """Where a part of a model computes: accelerate knows of the parts that it placed, the weights of all others."""
+    placed = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+    return next(module.parameters()).device if placed is None else torch.device(placed)
 
 
 def parameters(*modules: torch.nn.Module) -> int:

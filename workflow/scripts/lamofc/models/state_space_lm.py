@@ -51,7 +51,7 @@ class Model(causal_lm.Model):
         if conv_width not in WIDTHS:
             raise ConfigError(f"conv_width {conv_width!r} is none of {', '.join(WIDTHS)}")
         kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.from_pretrained(weights, local_files_only=True))]
-        self.net, self.device = placing.load(kind, weights, dtype, device, device_map), placing.device_of(device)
+        self.net = placing.load(kind, weights, dtype, device, device_map)
         self.base, self.batch, self.dtype = self.net.backbone, batch, dtype
         self.cut = causal_lm.parse_split(split, self.net.config.num_hidden_layers)
         self.state_dtype = torch_dtype(state_dtype or dtype)
@@ -87,7 +87,9 @@ class Model(causal_lm.Model):
     def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
         """Batched features -> last hidden states (batch, tokens, width) and the states of all layers."""
         cache = DynamicCache(config=self.net.config)
-        stubs = [_Received(received, i, self.cut, self.net.config.conv_kernel) for i in range(self.cut + 1)]
+        kernel = self.net.config.conv_kernel
+        places = [placing.runs_on(layer) for layer in self._layers[: self.cut + 1]]
+        stubs = [_Received(received, i, self.cut, kernel, place) for i, place in enumerate(places)]
         with self._layers_replaced([*stubs, *self._layers[self.cut + 1 :]]):
             blank = torch.zeros_like(received["output"])
             hidden = self.base(inputs_embeds=blank, cache_params=cache, use_cache=True).last_hidden_state
@@ -125,6 +127,7 @@ class Model(causal_lm.Model):
         for token in written.unbind(1):
             x = self.base.embeddings(token)
             for i, block in enumerate(self._layers):
+                x = x.to(placing.runs_on(block))
                 y, *states[i] = mamba_step.step(block.mixer, block.norm(x), *states[i])
                 x = x + y
             found.append(self.base.norm_f(x))
@@ -142,12 +145,18 @@ class Model(causal_lm.Model):
 
 
 class _Received(nn.Module):
-    """Stands where a head layer stood: puts the received states into the cache, the received output out."""
+    """Stands where a head layer stood: puts the received states into the cache of the device that it runs on, the
+    received output out."""
 
-    def __init__(self, received: dict[str, torch.Tensor], layer: int, cut: int, kernel: int) -> None:
+    def __init__(
+        self, received: dict[str, torch.Tensor], layer: int, cut: int, kernel: int, device: torch.device
+    ) -> None:
         super().__init__()
-        conv = received[f"layer{layer}.conv"]
-        self.ssm, self.conv = received[f"layer{layer}.ssm"], functional.pad(conv, (kernel - conv.shape[-1], 0))
+        conv = received[f"layer{layer}.conv"].to(device)
+        self.ssm, self.conv = (
+            received[f"layer{layer}.ssm"].to(device),
+            functional.pad(conv, (kernel - conv.shape[-1], 0)),
+        )
         self.layer, self.output = layer, received["output"] if layer == cut else None
 
     def forward(self, hidden: torch.Tensor, cache_params: DynamicCache, **kwargs: Any) -> torch.Tensor:

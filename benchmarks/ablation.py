@@ -50,9 +50,10 @@ class Bench:
         row = rows[curve]
         model_row = yaml.safe_load((ROOT / "config/models.yaml").read_text())[row["model"]]
         weights, dataset = ROOT / "resources/models" / row["model"], ROOT / "resources/data" / row["dataset"]
-        readout = results / f"readouts/{curve}.safetensors"
-        name = None if row["readout"] in ("", "-") else row["readout"]
-        self.model = models.build(model_row, weights, row["split"], name, readout if readout.exists() else None)
+        rule = yaml.safe_load((ROOT / "config/readouts.yaml").read_text()).get(row["readout"])
+        readout = results / f"readouts/{row['readout']}.safetensors" if rule else None
+        name = rule["kind"] if rule else None if row["readout"] in ("", "-") else row["readout"]
+        self.model = models.build(model_row, weights, row["split"], name, readout)
         self.task = tasks.build(row["task"], dataset, weights)
         self.calibration = list(FeatureReader(results / f"features/{curve}/calibration.zarr"))
         store = FeatureReader(results / f"features/{curve}/test.zarr")

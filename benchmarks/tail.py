@@ -42,9 +42,9 @@ def main() -> None:
 def measure(plan: Plan, curve: str, results: Path) -> tuple[float, float, float]:
     """Seconds per (sample, point): alone, in blocks of samples, in blocks of samples with all their points."""
     row = plan.all_curves[curve]
-    readout = results / "readouts" / f"{curve}.safetensors"
+    readout = results / f"readouts/{row['fitted']}.safetensors" if row.get("fitted") else None
     model_row, weights = plan.models[row["model"]], ROOT / "resources/models" / row["model"]
-    model = models.build(model_row, weights, row["split"], row.get("readout"), readout if readout.is_file() else None)
+    model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     features = list(itertools.islice(FeatureReader(results / "features" / curve / "test.zarr"), BLOCK))
     side = [x["side"] for x in itertools.islice(read_lines(results / "features" / curve / "test.jsonl"), BLOCK)]
     model.tail(features[:1], side[:1])

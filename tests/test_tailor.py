@@ -80,6 +80,26 @@ def test_no_blocks_where_neighbours_are_not_alike():
     assert tailor.Codec().fit([TIME], samples)["frames/block"].tolist() == [1, 1]
 
 
+def test_pictures_in_latents_have_a_say_and_a_spectrum():
+    """Most of a latent is a quiet background: the few large columns are what there is to code, and they are smooth."""
+    spec = TensorSpec("latent", "latent", "float32", (4, 8, 8))
+    samples = []
+    for seed in range(13):
+        latent = 0.01 * np.random.default_rng(seed).standard_normal((4, 8, 8))
+        latent[:, 2:5, 2:6] += smooth(seed, 2)[1:5, :4].T.reshape(4, 1, 4) * np.ones((4, 3, 1))
+        samples.append({"latent": latent.astype(np.float32)})
+    sizes = {}
+    for blocks in (True, False):
+        codec = tailor.Codec(step=0.5, blocks=blocks)
+        held = codec.fit([spec], samples[1:])
+        assert held["latent/block"].tolist() == ([8, 8] if blocks else [1, 1])
+        runs = [run(codec, [spec], held, s) for s in samples]
+        sizes[blocks] = sum(size for size, _, _ in runs)
+        power = np.mean([np.square(s["latent"]).mean() for s in samples])
+        assert 0.5**2 / 12 / 10 < np.mean([error["latent"] for _, error, _ in runs]) / power < 0.5**2 / 12 * 2
+    assert sizes[True] < 0.95 * sizes[False]
+
+
 def test_layers_foretell_each_other():
     specs = [*CACHE, OUTPUT]
     samples = [caches(s) for s in range(12)]

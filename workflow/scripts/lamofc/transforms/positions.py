@@ -1,7 +1,7 @@
 """How the vectors of a sample lie: first positions that have statistics of their own, then blocks that a DCT spans.
 
-A block is the whole grid of image patches (2-D DCT) or a run of neighbours in time (1-D DCT); the last run may be
-shorter, and each of its frequencies then takes the statistics of the nearest one of a whole run.
+A block is the whole grid of image patches or of a latent (2-D DCT) or a run of neighbours in time (1-D DCT); the last
+run may be shorter, and each of its frequencies then takes the statistics of the nearest one of a whole run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def candidates(spec: TensorSpec) -> list[tuple[int, int]]:
     """Block shapes (rows, columns) worth trying; (1, 1) is no transform."""
     if spec.attributes.get("grid") is not None:
         return [(1, 1), tuple(spec.attributes["grid"])]
+    if spec.kind == "latent":
+        return [(1, 1), spec.shape[1:]]
     return [(1, n) for n in CANDIDATES] if spec.kind in ("tokens", "key", "value") else [(1, 1)]
 
 

@@ -21,7 +21,8 @@ from lamofc.transforms import klt, per_channel, positions, prediction, vectors
 
 LEVEL_ORIGIN = 128  # level of a component whose standard deviation is one unit; quarter octaves
 LAST = 8  # last positions that have a weight of their own
-TYPICAL_STEP = 0.5  # the step for which predictions and block sizes are chosen
+TYPICAL_STEP = 0.5  # the step for which block sizes are chosen
+PREDICTED_STEP = 1.0  # the step whose errors predictions are made for: about where tasks begin to suffer
 _ENOUGH = 2  # calibration vectors per entry of one, from which a covariance is taken as it is
 _WORTH = 0.97  # a block transform must save three per cent
 
@@ -52,7 +53,7 @@ class Calibration:
         self.weights = np.ones(self.first + LAST)  # square root of how much errors at edge positions matter
         body = np.concatenate([s[:, self.first :] for s in self.samples], 1)
         self.entries = per_channel.entries(self.samples) if per_channel.applies(self.spec, self.samples) else None
-        self.usual = reference.is_usual(body) if self.entries is None else np.ones(body.shape[1], bool)
+        self.usual = usual_columns(body, self.spec)
         usual = body[:, self.usual]
         self.mean = usual.mean(1, dtype=np.float64) if usual.size else np.zeros(len(body))
         self.firsts = (
@@ -78,6 +79,14 @@ class Calibration:
         """Mean square of an entry in the metric."""
         found = self.body(self.centred).astype(np.float64)
         return float(np.einsum("in,ij,jn->", found, self.metric, found)) / max(1, found.size)
+
+
+def usual_columns(values: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """(dimension, n) -> (n,) bool: those with a say in statistics; tokens of unusual size, attention sinks, have none.
+
+    All of other tensors: in a latent the large columns are the picture and the many small ones its background.
+    """
+    return reference.is_usual(values) if spec.kind in positions.SEQUENCES else np.ones(values.shape[1], bool)
 
 
 def spread(mean: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
@@ -155,11 +164,11 @@ def _stored(synthesis: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _noise(inputs: Sequence[Calibration]) -> np.ndarray:
-    """Covariance of the quantisation errors of joined tensors at the typical step."""
+    """Covariance of the quantisation errors of joined tensors at the step that predictions are made for."""
     sizes = [len(c.mean) for c in inputs]
     out, at = np.zeros((sum(sizes), sum(sizes))), 0
     for c, size in zip(inputs, sizes, strict=True):
-        out[at : at + size, at : at + size] = TYPICAL_STEP**2 / 12 * np.linalg.inv(c.metric)
+        out[at : at + size, at : at + size] = PREDICTED_STEP**2 / 12 * np.linalg.inv(c.metric)
         at += size
     return out
 
@@ -184,7 +193,7 @@ def _scales(own: Calibration, components: Sequence[np.ndarray], block: tuple[int
         layout = positions.Layout(matrix.shape[1], own.first, block)
         coded, where = np.abs(layout.transform(matrix)[:, own.first :]), layout.frequencies()
         if size == 1:
-            usual = reference.is_usual(coded)
+            usual = usual_columns(coded, own.spec)
             coded, where = coded[:, usual], where[usual]
         for f in range(size):
             chosen = where == f

@@ -16,6 +16,7 @@ from lamofc.interfaces import TensorSpec
 FIRST = 4  # first positions of a sequence kept apart
 SEQUENCES = ("tokens", "key", "value", "embedding")
 CANDIDATES = (1, 8, 16, 50)
+LONGEST = 512  # side of a latent that a DCT spans: its matrix has the square of that many entries
 
 
 def apart(spec: TensorSpec) -> int:
@@ -29,7 +30,7 @@ def candidates(spec: TensorSpec) -> list[tuple[int, int]]:
     """Block shapes (rows, columns) worth trying; (1, 1) is no transform."""
     if spec.attributes.get("grid") is not None:
         return [(1, 1), tuple(spec.attributes["grid"])]
-    if spec.kind == "latent":
+    if spec.kind == "latent" and all(0 < (n or 0) <= LONGEST for n in spec.shape[1:]):
         return [(1, 1), spec.shape[1:]]
     return [(1, n) for n in CANDIDATES] if spec.kind in ("tokens", "key", "value") else [(1, 1)]
 

@@ -1,17 +1,22 @@
 """Write tests/golden/hub: published sets in miniature, written and read back by Hugging Face `datasets`.
 
-Run once, with datasets 5.2.0, in an environment of its own (it needs a newer pyarrow than the project's):
-`python tests/remake_hub.py`. Folders and columns are those of the sets' repositories on the hub.
+Run once, with datasets 5.2.0, pillow and av, in an environment of its own (it needs a newer pyarrow than the
+project's): `python tests/remake_hub.py`. Folders and columns are those of the sets' repositories on the hub.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, Sequence, Value, load_dataset
+import av
+import numpy as np
+from datasets import Audio, ClassLabel, Dataset, DatasetDict, Features, Image, Sequence, Value, load_dataset
+from PIL import Image as Picture
 
 OUT = Path(__file__).parent / "golden/hub"
 TEXT, WHOLE = Value("string"), Value("int32")
@@ -70,7 +75,67 @@ def tables(name: str) -> Iterator[tuple[str, Dataset]]:
         yield split, Dataset.from_list([ROWS[name](split, i) for i in range(3)], features=Features(COLUMNS[name]))
 
 
+FILE = {"bytes": Value("binary"), "path": TEXT}  # cast to Audio, whose own encoder wants another package
+SPEECH = {"file": TEXT, "audio": FILE, "text": TEXT, "speaker_id": Value("int64"),
+          "chapter_id": Value("int64"), "id": TEXT}  # fmt: skip
+SPOKEN = {"audio": FILE, "prompt": TEXT}
+MEDIA = {  # file: columns, rows
+    "imagenet-val/data/validation-00000-of-00014": (
+        {"image": Image(), "label": ClassLabel(num_classes=1000)},
+        lambda: [{"image": jpeg(60 * i), "label": 7 * i} for i in range(4)],
+    ),
+    "librispeech/clean/validation/0000": (SPEECH, lambda: [spoken_page(84, i) for i in range(3)]),
+    "librispeech/clean/test/0000": (SPEECH, lambda: [spoken_page(61, i) for i in range(3)]),
+    "voicebench/advbench/test-00000-of-00001": (SPOKEN, lambda: [asked(i) for i in range(4)]),
+    "voicebench/openbookqa/test-00000-of-00001": (
+        SPOKEN | {"reference": TEXT}, lambda: [asked(i) | {"reference": "ABCD"[i]} for i in range(4)],
+    ),
+    "voicebench/sd-qa/usa-00000-of-00001": (
+        SPOKEN | {"reference": TEXT}, lambda: [asked(i) | {"reference": f"answer {i}"} for i in range(4)],
+    ),
+}  # fmt: skip
+
+
+def jpeg(grey: int) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Picture.new("RGB", (40, 30), (grey, grey, 200)).save(buffer, "JPEG")
+    return {"bytes": buffer.getvalue(), "path": f"ILSVRC2012_val_{grey:08d}.JPEG"}
+
+
+def tone(seconds: float) -> np.ndarray:
+    return (8000 * np.sin(np.arange(round(seconds * 16000)) / 9)).astype(np.int16)
+
+
+def spoken_page(speaker: int, i: int) -> dict[str, Any]:
+    name, buffer = f"{speaker}-121123-{i:04d}", io.BytesIO()
+    with av.open(buffer, "w", format="flac") as file:
+        stream = file.add_stream("flac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(0.1 * (i + 1))[None], "s16", "mono")
+        frame.rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            file.mux(packet)
+    return {"file": f"{name}.flac", "audio": {"bytes": buffer.getvalue(), "path": f"{name}.flac"},
+            "text": f"PAGE {i} OF {speaker}", "speaker_id": speaker, "chapter_id": 121123, "id": name}  # fmt: skip
+
+
+def asked(i: int) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(tone(0.1).tobytes())
+    return {"audio": {"bytes": buffer.getvalue(), "path": None}, "prompt": f"Question {i}?"}
+
+
+def write_media() -> None:
+    for name, (columns, rows) in MEDIA.items():
+        path = (OUT / name).with_suffix(".parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = Dataset.from_list(rows(), features=Features(columns))
+        (table.cast_column("audio", Audio(16000)) if "audio" in columns else table).to_parquet(path)
+
+
 def main() -> None:
+    write_media()
     for name, (folder, splits) in PLACES.items():
         for split, table in tables(name):
             path = OUT / name / folder / f"{split}-00000-of-00001.parquet"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from lamofc.convert import convert
 from lamofc.datasets import build, tables
@@ -158,6 +160,40 @@ def test_sets_build_from_files_of_the_datasets_library(name, tmp_path):
         assert item["options"][item["answer"]].startswith("right")
 
 
+MEDIA = {
+    "imagenet-val": ("imagenet", {"size": 32}, {7 * i for i in range(4)}),
+    "librispeech": ("librispeech", {"subset": "clean"}, {f"PAGE {i} OF {s}" for i in range(3) for s in (61, 84)}),
+    "voicebench/advbench": ("voicebench", {"subset": "advbench"}, {f"Question {i}?" for i in range(4)}),
+    "voicebench/openbookqa": ("voicebench", {"subset": "openbookqa"}, set(range(4))),
+    "voicebench/sd-qa": ("voicebench", {"subset": "sd-qa"}, {f"answer {i}" for i in range(4)}),
+}
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_pictures_and_sounds_build_from_files_of_the_datasets_library(name, tmp_path):
+    """Its columns of kind Image and Audio: bytes of a file beside its path."""
+    builder, options, truths = MEDIA[name]
+    out = build(builder, {"p": HUB / name.split("/")[0]}, tmp_path / "out", options | {"calibration": 1, "test": 3}, 3)
+    for part, count in (("calibration", 1), ("test", 3)):
+        found = of_part(out, part)
+        assert len(found) == count
+        for item in found:
+            assert next(item[k] for k in ("label", "text", "answer", "prompt") if k in item) in truths
+            assert (out / item["image"]).is_file() if "image" in item else items.audio(out / item["audio"]).std() > 0.1
+    if name == "librispeech":
+        assert {i["id"].split("-")[0] for i in of_part(out, "test")} == {"61"}, "test utterances from the test split"
+
+
+@pytest.mark.parametrize("folder", sorted(p for p in HUB.iterdir()), ids=lambda p: p.name)
+def test_what_is_fetched_of_a_repository_are_the_files_that_are_read(folder):
+    """The paths are those of the hub's repositories at the pinned commits."""
+    package = {"arc-challenge": "ai2-arc", "truthfulqa-mc1": "truthful-qa"}.get(folder.name, folder.name)
+    rows = yaml.safe_load((Path(__file__).parents[1] / "config/paper/packages.yaml").read_text())
+    keep = rows[package]["archives"][0]["keep"]
+    tables_of = [p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet")]
+    assert tables_of and all(any(fnmatch(name, pattern) for pattern in keep) for name in tables_of)
+
+
 def test_markers_of_hellaswag_are_taken_out():
     assert plain("[header] How to bake [title] Heat it.  [step] Then") == "How to bake. Heat it. Then"
 
@@ -186,7 +222,7 @@ def make_archive(folder: Path) -> None:
 
 
 def make_hub_librispeech(folder: Path) -> None:
-    for number, split in enumerate(("dev", "test")):
+    for number, split in enumerate(("validation", "test")):
         rows = [{"file": f"{n}.flac", "audio": {"bytes": flac(0.5), "path": f"{n}.flac"}, "text": f"SAID BY {n}",
                  "speaker_id": number, "chapter_id": 7, "id": n}
                 for n in (f"{number}-7-{i:04d}" for i in range(6))]  # fmt: skip

@@ -16,6 +16,7 @@ from lamofc.errors import ConfigError, FetchError
 DESCRIPTION = "LibriSpeech utterances and their text; calibration from dev, test from test, speakers disjoint"
 LICENCE = "CC-BY-4.0"
 INSTRUCTION = "Please transcribe the spoken content into written text."
+HUB_NAMES = {"dev": "validation", "test": "test"}  # of the splits, as folders of the hub's repository
 OPTIONS = {"subset": "clean", "calibration": 48, "test": 100, "select": "random", "instruction": INSTRUCTION}
 
 
@@ -52,7 +53,7 @@ def read(packages: Mapping[str, Path], split: str, subset: str) -> list[Utteranc
     try:
         return list(_from_archive(packages, f"{split}-{subset}"))
     except FetchError:
-        found = tables.rows(packages, f"{subset}/{split}/*.parquet", ("id", "text", "audio"))
+        found = tables.rows(packages, f"{subset}/{HUB_NAMES[split]}/*.parquet", ("id", "text", "audio"))
         return [Utterance(row["id"], row["text"], row["audio"]["bytes"]) for row in found]
 
 

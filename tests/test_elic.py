@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import feature_samples
@@ -109,6 +110,23 @@ def test_network_is_compressais(variant):
     assert 8 * len(payloads[0]) < 1.05 * bits + 96  # its likelihoods are no smaller than 1e-9, escapes are cheaper
 
 
+# Widths of ELIC's channel contexts in CompressAI up to 1.2.6, N = 192 and M = 320, which make it the paper's size.
+PAPER_CONTEXTS = {"y1": (16, 192, 192, 32), "y2": (32, 192, 192, 64), "y3": (64, 192, 192, 128),
+                  "y4": (128, 213, 298, 384)}  # fmt: skip
+
+
+def test_the_papers_contexts_are_those_of_the_class_that_it_counts():
+    from lamofc.networks.gained_elic import GainedPaperElic
+    from lamofc.networks.structure import older_contexts
+
+    def widths(contexts):
+        convs = {k: [m for m in c if isinstance(m, torch.nn.Conv2d)] for k, c in contexts.items()}
+        return {k: (c[0].in_channels, *(m.out_channels for m in c)) for k, c in convs.items()}
+
+    assert widths(older_contexts(192, [16, 16, 32, 64, 192])) == PAPER_CONTEXTS
+    assert widths(GainedPaperElic(8, 24, LAMBDAS).y.channel_context)["y4"] == (8, 16, 24, 32)
+
+
 def checkpoint(model):
     """A state dict as torch.save would hold it, under the names of a model trained on several GPUs."""
     return {f"module.{k}": v for k, v in model.state_dict().items()}
@@ -130,6 +148,14 @@ def test_published_weights_load_at_full_size(row, tmp_path):
     kind, last = (ScaleHyperprior, 6) if row.startswith("hyper") else (sensetime.Elic2022Official, 14)
     model = kind(n, m)
     model.g_a[0], model.g_s[last] = conv(1, n), deconv(n, 1)
+    for group, widths in PAPER_CONTEXTS.items() if last == 14 else ():
+        convs = [torch.nn.Conv2d(a, b, 5, padding=2) for a, b in pairwise(widths)]
+        model.latent_codec.y.channel_context[group] = torch.nn.Sequential(
+            convs[0], torch.nn.ReLU(), convs[1], torch.nn.ReLU(), convs[2]
+        )
+    weights = sum(p.numel() for p in model.parameters())
+    assert weights == {6: 5_063_041, 14: 35_405_303}[last], "5.06 M and 35.4 M, as the paper counts them"
+    model.update(force=True)  # checkpoints may hold tables of the entropy models beside the weights
     folder = tmp_path / "found" / "lambda0.01"
     folder.mkdir(parents=True)
     for other in ("0.02", "0.001"):

@@ -68,6 +68,7 @@ def test_the_papers_pair_of_codecs():
             assert any(k.startswith(f"{network['published']['folder']}/") for k in archive["keep"])
             trained = plan.networks[f"{codec}-paper"]
             assert (trained["n"], trained["m"], trained["lambdas"]) == (n, m, network["lambdas"])
+            assert trained["architecture"] == network["architecture"]
         assert plan.arms[f"dtufc-{codec}-floor"]["parameters"]["packing"] == "paper"
     assert {"tailor", "uq-ec", "identity"} <= set(plan.arms)
 

@@ -18,8 +18,9 @@ from compressai.ops import quantize_ste
 from torch import nn
 
 from lamofc.networks.gained import Ladder, start_as_packets
+from lamofc.networks.structure import older_contexts
 
-_PUBLISHED = {"n": 192, "widths": (224, 128)}  # of the channel contexts
+_ORIGINAL = {"n": 192, "widths": (224, 128)}  # of the channel contexts
 _GATE = -6.0  # logit of the attention's gates at the start: they let nearly nothing through
 _QUIET = 0.1  # factor of the last weights of the entropy parameters at the start
 
@@ -111,7 +112,7 @@ class GainedElic(Ladder, Elic2022Official):
 
     def _narrow_contexts(self, n: int) -> None:
         """Channel contexts as wide, beside n, as the published ones."""
-        first, second = (max(1, round(w * n / _PUBLISHED["n"])) for w in _PUBLISHED["widths"])
+        first, second = (max(1, round(w * n / _ORIGINAL["n"])) for w in _ORIGINAL["widths"])
         for k, heard in enumerate(accumulate(self.groups[:-1]), 1):
             self.y.channel_context[f"y{k}"] = nn.Sequential(
                 conv(heard, first, stride=1), nn.ReLU(), conv(first, second, stride=1), nn.ReLU(),
@@ -127,6 +128,13 @@ class GainedElic(Ladder, Elic2022Official):
             if isinstance(layer, AttentionBlock):
                 layer.conv_b[3].weight.zero_()
                 layer.conv_b[3].bias.fill_(_GATE)
+
+
+class GainedPaperElic(GainedElic):
+    """With the wider channel contexts of the paper's network."""
+
+    def _narrow_contexts(self, n: int) -> None:
+        self.y.channel_context.update(older_contexts(n, self.groups))
 
 
 def group_sizes(m: int) -> list[int]:

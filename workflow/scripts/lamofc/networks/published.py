@@ -16,14 +16,13 @@ import numpy as np
 from lamofc.convert import ConvertError
 from lamofc.convert.pth_reader import read_pth
 from lamofc.errors import FetchError
-from lamofc.networks import files
+from lamofc.networks import files, structure
 from lamofc.networks.files import lambda_name
 
 ENDINGS = (".pth", ".pth.tar", ".pt", ".tar", ".safetensors")
 _LAYERS = ("matrices.{}", "_matrices.{}", "_matrix{}"), ("biases.{}", "_biases.{}", "_bias{}"), (
     "factors.{}", "_factors.{}", "_factor{}",
 )  # fmt: skip
-_MADE = re.compile(r"entropy_bottleneck\.|gaussian_conditional\.|\.mask$|_reparam\.|lower_bound")
 
 
 def gather(name: str, entry: Mapping[str, Any], folder: Path) -> dict[str, np.ndarray]:
@@ -76,9 +75,7 @@ def arrays_of(
     from lamofc.networks.gained import tables
 
     state = {k.removeprefix("module."): np.asarray(v) for k, v in state.items()}
-    wanted, means_first = _template(state, sizes)
-    weights = {k: v for k, v in state.items() if not _MADE.search(k)}
-    _same(weights, wanted)
+    weights, means_first = structure.checked(state, sizes)
     conditional = GaussianConditional(None)
     conditional.update_scale_table(get_scale_table(), force=True)
     bottleneck = _bottleneck(state, EntropyBottleneck)
@@ -89,39 +86,6 @@ def arrays_of(
     arrays["medians"] = bottleneck.quantiles[:, 0, 1].detach().numpy().copy()
     arrays["means_first"] = np.array([means_first], np.uint8)
     return {f"{lambda_name(lmbda)}/{k}": v for k, v in arrays.items()}
-
-
-def _template(
-    state: Mapping[str, np.ndarray], sizes: tuple[int, int] | None
-) -> tuple[dict[str, tuple[int, ...]], bool]:
-    """Names and shapes of the class that a state dict is of, and whether that class predicts means before scales."""
-    from compressai.models import ScaleHyperprior, sensetime
-    from compressai.models.utils import conv, deconv
-
-    try:
-        hyper = "latent_codec.hyper." if "latent_codec.hyper.h_a.0.weight" in state else ""
-        n, m = sizes or state[f"{hyper}h_a.0.weight"].shape[:2]
-    except KeyError as error:
-        raise ConvertError(f"no {error.args[0]} in it: a state dict of CompressAI's classes is wanted") from error
-    groups = [len(state[k]) // 2 for k in sorted(state) if re.search(r"\.y\d\.context_prediction\.bias$", k)]
-    simple = False
-    if not hyper:
-        model, last = ScaleHyperprior(n, m), 6
-    else:
-        if sum(groups) != m:
-            raise ConvertError(f"groups of {groups} channels are not {m} latents")
-        simple = len(state.get(f"{hyper}h_s.4.bias", ())) != 2 * n
-        model, last = (sensetime.Elic2022Chandelier if simple else sensetime.Elic2022Official)(n, m, groups), 14
-    model.g_a[0], model.g_s[last] = conv(1, n), deconv(n, 1)
-    named = {k: tuple(p.shape) for k, p in model.named_parameters()}
-    return {k: shape for k, shape in named.items() if not _MADE.search(k)}, simple
-
-
-def _same(weights: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    for name in sorted(wanted.keys() | weights.keys()):
-        have = weights[name].shape if name in weights else "nothing"
-        if have != wanted.get(name, "nothing"):
-            raise ConvertError(f"{name} has {have} where CompressAI's class has {wanted.get(name, 'nothing')}")
 
 
 def _bottleneck(state: Mapping[str, np.ndarray], kind: type) -> Any:

@@ -15,12 +15,12 @@ import torch
 from lamofc.errors import ConfigError
 from lamofc.networks import crops, files
 from lamofc.networks.gained import GainedHyperprior, Ladder
-from lamofc.networks.gained_elic import GainedElic
+from lamofc.networks.gained_elic import GainedElic, GainedPaperElic
 
 Log = Callable[[str], None]
 _REPORT_EVERY = 25
 _MEAN_OVER = 100  # steps
-ARCHITECTURES = {"scale-hyperprior": GainedHyperprior, "elic": GainedElic}
+ARCHITECTURES = {"scale-hyperprior": GainedHyperprior, "elic": GainedElic, "elic-paper": GainedPaperElic}
 _TRANSFORMS = ("g_a.", "g_s.")
 
 

@@ -122,7 +122,8 @@ def test_without_its_prior_the_segmentation_tail_sends_the_tables_tensors_alone(
         dino.Model(folder, "blocks0-1-2-3", "mask2former", device="cpu", prior="guessed")
 
 
-def test_dinov2_goes_the_same_way(tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_dinov2_goes_the_same_way(dtype, tmp_path):
     from transformers import Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)
@@ -131,9 +132,9 @@ def test_dinov2_goes_the_same_way(tmp_path):
     net.save_pretrained(tmp_path)
     save_file({"linear.weight": torch.randn(1000, 96), "linear.bias": torch.zeros(1000)},
               tmp_path / "linear-head.safetensors")  # fmt: skip
-    model = dino.Model(tmp_path, "block1", "linear-head", device="cpu", image_size=56)
+    model = dino.Model(tmp_path, "block1", "linear-head", dtype=dtype, device="cpu", image_size=56)
     inputs, side = pictures()
-    assert model.specs[0].shape == (17, 48)
+    assert (model.specs[0].shape, model.specs[0].dtype) == ((17, 48), dtype)
     assert all(map(same, model.tail(model.head(inputs), side), model.unsplit(inputs, side)))
 
 
@@ -248,6 +249,9 @@ def test_full_size_segmentation():
     }
     prior = placing.parameters(model.readout.spatial_prior)
     assert (prior, placing.parameters(model.readout) - prior) == (1_035_584, 890_996_503)
+    head = placing.parameters(model.net.embeddings, model.trunk.blocks, model.readout.spatial_prior)
+    tail = placing.parameters(model.trunk.norm, model.readout.adapter, model.readout.head)
+    assert (head, tail) == (6_717_062_464, 891_004_695)
 
 
 def test_full_size_depth():
@@ -255,6 +259,7 @@ def test_full_size_depth():
     assert crossing(model, 2) == {f"block{b}": ((2, 3077, 4096), "float32") for b in (9, 19, 29, 39)}
     assert {s.shape for s in model.specs} == {(2 * 3077, 4096)}
     assert placing.parameters(model.readout) == 230_702_624
+    assert placing.parameters(model.trunk.norm, model.readout) == 230_710_816  # the tail; the head is 6 716 026 880
 
 
 def test_full_size_predecessor():

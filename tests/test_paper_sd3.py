@@ -147,6 +147,7 @@ def test_full_size_features_are_the_papers():
 # Bytes of the files that hold the published weights in half precision, as the hub lists them.
 PUBLISHED = {"text_encoder": 247_323_896, "text_encoder_2": 1_389_382_176, "text_encoder_3": 9_524_648_352,
              "transformer": 16_292_705_296}  # fmt: skip
+HEAD_AND_TAIL = 5_614_895_008, 10_259_691_971  # weights at the split "condition"
 
 
 def test_the_published_classes_give_those_shapes():
@@ -177,6 +178,9 @@ def test_the_published_classes_give_those_shapes():
         "vae": 83_819_683, "text_encoder": 123_650_304, "text_encoder_2": 694_659_840, "text_encoder_3": 4_762_310_656,
         "transformer": 8_056_627_520, "controlnet": 2_153_518_976,
     }  # fmt: skip
+    halves = placing.parameters(nets["vae"].encoder), placing.parameters(nets["vae"].decoder)
+    text = sum(weights[k] for k in parts if k.startswith("text"))
+    assert (text + halves[0], weights["transformer"] + weights["controlnet"] + halves[1]) == HEAD_AND_TAIL
     weights["transformer"] += nets["transformer"].pos_embed.pos_embed.numel()  # saved too, though never trained
     names = {k: size - 2 * weights[k] for k, size in PUBLISHED.items()}
     assert all(0 < n < 200_000 for n in names.values()), "what the files hold besides is the names of their tensors"

@@ -66,13 +66,18 @@ class Frame:
         self.known, self.near = known.astype(np.int16), (first, *own.block)
 
 
+def components(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:
+    """Vectors -> what is coded of them, in steps: (dimension, count) float32."""
+    residual = found - frame.means
+    if foretold is not None:
+        residual -= foretold
+    return frame.layout.transform((own.analysis @ residual) * (frame.gains / own.step))
+
+
 def quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray | None:
     """Vectors -> symbols (dimension, count) int32; None where they are too large for the profile's step."""
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = found - frame.means
-        if foretold is not None:
-            residual -= foretold
-        scaled = frame.layout.transform((own.analysis @ residual) * (frame.gains / own.step))
+        scaled = components(found, own, frame, foretold)
         if not max(scaled.max(initial=0), -scaled.min(initial=0)) < _RANGE:
             return None
     return np.rint(scaled, out=scaled).astype(np.int32)

@@ -55,7 +55,7 @@ class Calibration:
         self.entries = per_channel.entries(self.samples) if per_channel.applies(self.spec, self.samples) else None
         self.usual = usual_columns(body, self.spec)
         usual = body[:, self.usual]
-        self.mean = usual.mean(1, dtype=np.float64) if usual.size else np.zeros(len(body))
+        self.mean = _centre(usual, self.spec) if usual.size else np.zeros(len(body))
         self.firsts = (
             np.stack([self._first_mean(p) for p in range(self.first)]) if self.first else np.zeros((0, len(body)))
         )
@@ -87,6 +87,11 @@ def usual_columns(values: np.ndarray, spec: TensorSpec) -> np.ndarray:
     All of other tensors: in a latent the large columns are the picture and the many small ones its background.
     """
     return reference.is_usual(values) if spec.kind in positions.SEQUENCES else np.ones(values.shape[1], bool)
+
+
+def _centre(values: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """(dimension, n) -> (dimension,) float64: what zeros stand for. Of latents the median, which is the background."""
+    return np.median(values, 1).astype(np.float64) if spec.kind == "latent" else values.mean(1, dtype=np.float64)
 
 
 def spread(mean: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:

@@ -10,10 +10,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 
-def spread(net: nn.Module, places: Mapping[str, str]) -> FakeTensorMode:
+def spread(net: nn.Module, places: Mapping[str, str], mode: FakeTensorMode | None = None) -> FakeTensorMode:
     """Put the parts of `net` on fake devices as accelerate does with `device_map=places`: hooks in front of each part
     bring its inputs. "" is the whole net. -> the mode to run it in."""
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
     if len(set(places.values())) > 1:
         attach_align_device_hook_on_blocks(
             net, execution_device=dict.fromkeys(places, torch.device("cpu")), offload=dict.fromkeys(places, False),

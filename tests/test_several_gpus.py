@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_audio_lm
+import tiny_sd3
 import torch
 import yaml
 from fake_gpus import spread
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorDeviceMismatchError
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorDeviceMismatchError, FakeTensorMode
 
 from lamofc import models
-from lamofc.models import dino, placing
+from lamofc.convert import convert
+from lamofc.models import dino, placing, sd3_control
 
 accelerate = pytest.importorskip("accelerate")
 ROOT = Path(__file__).parents[1]
@@ -92,6 +95,52 @@ def test_a_vision_transformer_hands_its_maps_to_the_readout(split, places, tmp_p
             model._read(maps, [], [side])
         with pytest.raises(DataDependentOutputException):
             model._unsplit([({"image": np.zeros((32, 32, 3), np.uint8)}, side)])
+
+
+@pytest.mark.parametrize("places", MAPS)
+def test_a_model_that_hears_fuses_its_streams_where_the_embeddings_are(places, tmp_path):
+    made = convert("kimi_audio", tiny_audio_lm.save_kimi(tmp_path), tmp_path / "made")
+    model = models.build({"family": "audio_lm", "options": {"dtype": "float32", "device": "cpu"}}, made, "layer1")
+    layers = [f"model.layers.{i}" for i in range(len(model._layers))]
+    mode = spread(model.net, MAPS[places](layers))
+    for part in (model.encoder, model.projector, model.speech):
+        spread(part, {"": ONE}, mode)
+    with mode, torch.no_grad():
+        for module, argument in model.blank_sound():
+            module(argument)
+        frames = torch.empty(4 * model.projector.stack, model.encoder.config.d_model, device=ONE)
+        ids = model._ids([[1, 2, 3, 4]])
+        sent = model.features({"inputs_embeds": model._fuse(ids, None, model.project(frames)[None])})
+        hidden, cache = model.prefill({name: t.cpu().to(model.device) for name, t in sent.items()})
+        assert model._logprobs(model._go_on(ids[:, :1], cache)).shape[:2] == (1, 1)
+        with pytest.raises(DataDependentOutputException):
+            model._answer(hidden, cache, [{"max_new_tokens": 3, "stop": [5]}])
+
+
+def test_stable_diffusion_on_one_gpu(tmp_path):
+    """All but the library's own loop over steps, which reads numbers."""
+    tiny_sd3.save(tmp_path, "sd35")
+    options = {"dtype": "float16", "device": "cpu", "size": 32, "steps": 2, "text_tokens": 10}
+    for split in sd3_control.SPLITS:
+        model = sd3_control.Model(tmp_path, split, **options)
+        nets = {k: v for k, v in model.pipeline.whole.components.items() if isinstance(v, torch.nn.Module)}
+        mode = FakeTensorMode(allow_non_fake_inputs=True)
+        for net in nets.values():
+            spread(net, {"": ONE}, mode)
+        model.device = model.pipeline.device = model.pipeline.running_on
+        assert model.device == torch.device(ONE) and len(nets) == 6
+        with mode, torch.no_grad(), torch.device(ONE):  # the workflow's `device: cuda` makes that the default
+            tokens, pooled = model.pipeline.encode(["red"])
+            moments = model.pipeline.moments(model._pixels([{"control": np.zeros((32, 32, 3), np.uint8)}]))
+            assert {t.device for t in (tokens, pooled, moments)} == {model.device}
+            sample = {s.name: np.zeros(s.shape, np.float16) for s in model.specs}
+            received = model._stacked([sample], model.pipeline.running_on)
+            assert model.last_feature(received, [{}]).device == model.device
+            with pytest.raises(RuntimeError, match="numpy"):  # computed, and on its way to the CPU
+                if split == "latent":
+                    model._decode([sample])
+                else:
+                    model._condition([{"prompt": "red", "control": np.zeros((32, 32, 3), np.uint8)}])
 
 
 def test_the_fake_devices_would_notice(tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from itertools import pairwise
 from pathlib import Path
 
@@ -127,9 +128,20 @@ def test_the_papers_contexts_are_those_of_the_class_that_it_counts():
     assert widths(GainedPaperElic(8, 24, LAMBDAS).y.channel_context)["y4"] == (8, 16, 24, 32)
 
 
+def training_state(model):
+    """What CompressAI's training script saves beside the weights."""
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min")
+    scheduler.step(torch.tensor(0.3))
+    return {"optimizer": optimizer.state_dict(), "lr_scheduler": scheduler.state_dict()}
+
+
 def checkpoint(model):
     """A state dict as torch.save would hold it, under the names of a model trained on several GPUs."""
-    return {f"module.{k}": v for k, v in model.state_dict().items()}
+    return OrderedDict((f"module.{k}", v) for k, v in model.state_dict().items())
 
 
 @pytest.mark.parametrize("row", ["hyperprior-published", "elic-published"])
@@ -162,7 +174,9 @@ def test_published_weights_load_at_full_size(row, tmp_path):
         beside = tmp_path / "found" / f"lambda{other}_lr0.01"  # a learning rate is no lambda
         beside.mkdir()
         (beside / "checkpoint.pth.tar").write_bytes(b"")
-    torch.save({"epoch": 9, "loss": torch.tensor(0.5), "state_dict": checkpoint(model)}, folder / "checkpoint.pth.tar")
+    saved = {"epoch": 9, "loss": torch.tensor(0.5), "state_dict": checkpoint(model)}
+    saved |= training_state(model) if last == 6 else {}
+    torch.save(saved, folder / "checkpoint.pth.tar")
     entry |= {"lambdas": [0.01], "published": {"package": "dt-ufc", "folder": "found"}}
     train(row, entry, [], tmp_path / "x.safetensors", tmp_path)  # as the rule does with the fetched package
     assert json.loads((tmp_path / "x.json").read_text())["settings"] == entry

@@ -4,6 +4,7 @@ number is computed: fake tensors carry shapes, dtypes and devices through the co
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from lamofc import models
 from lamofc.convert import convert
-from lamofc.models import dino, placing, sd3_control
+from lamofc.models import device, dino, placing, sd3_control
 
 accelerate = pytest.importorskip("accelerate")
 ROOT = Path(__file__).parents[1]
@@ -154,6 +155,13 @@ def test_the_fake_devices_would_notice(tmp_path):
             model._go_on(torch.zeros(1, 1, dtype=torch.int64, device=ONE), cache)
 
 
+def test_what_a_device_map_placed_is_not_moved_again():
+    model = SimpleNamespace(net=torch.nn.Linear(2, 2), readout=torch.nn.Linear(2, 2), other=3)
+    model.net.hf_device_map = {"": 0}
+    assert device.move(model, "meta") is model
+    assert (model.net.weight.device.type, model.readout.weight.device.type) == ("cpu", "meta")
+
+
 @pytest.mark.parametrize("name", ["qwen3-8b", "falcon-mamba-7b"])
 def test_full_size_is_dealt_out_to_small_gpus_layer_by_layer(name):
     """What `device_map: auto` does with two GPUs of 10 GiB: every weight is placed, no layer is cut."""
@@ -165,9 +173,9 @@ def test_full_size_is_dealt_out_to_small_gpus_layer_by_layer(name):
     )
     assert set(places.values()) == {0, 1}
     held = dict.fromkeys((0, 1), 0)
-    for part, device in places.items():
+    for part, gpu in places.items():
         module = model.net.get_submodule(part)
-        held[device] += placing.parameters(module) * 2
+        held[gpu] += placing.parameters(module) * 2
         layer = next((m for m in model.net.modules() if type(m).__name__ in model.net._no_split_modules
                       and m is not module and module in set(m.modules())), None)  # fmt: skip
         assert layer is None, f"{part} is a part of a layer"

@@ -13,9 +13,10 @@ import feature_samples
 import synthetic_results
 import yaml
 
-from lamofc import codecs, plotting
+from lamofc import codecs
 from lamofc.interfaces import TensorSpec
-from lamofc.results import numbers
+from lamofc.plotting import files as figure_files
+from lamofc.results import sheets
 from lamofc.stages import code, fit
 from lamofc.store import write_all
 
@@ -36,9 +37,9 @@ def main(folder: Path) -> None:
             make(folder, name, arm)
     paths = synthetic_results.make(folder / "results", curves=2, codecs=["identity", "uq-ec", "topk"], n=20)
     figure = importlib.import_module("figures.rate_score").draw(scores=paths["scores"], families={})
-    plotting.save(figure, *(folder / f"f.{kind}" for kind in ("svg", "pdf", "png")))
+    figure_files.save(figure, *(folder / f"f.{kind}" for kind in ("svg", "pdf", "png")))
     table = importlib.import_module("tables.rate_at").make(scores=paths["scores"], samples=paths["samples"])
-    numbers.write(*table, *(folder / f"t.{kind}" for kind in ("tsv", "md", "tex")))
+    sheets.write(*table, *(folder / f"t.{kind}" for kind in ("tsv", "md", "tex", "html")))
     found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("encode.json", "decode.json"))
     print(json.dumps({p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}))
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lamofc import statistics
-from lamofc.results import numbers
+from lamofc.results import numbers, sheets
 
 
 def test_wilson_by_hand():
@@ -54,7 +54,7 @@ def test_numbers_have_the_digits_that_their_interval_supports(value, low, high, 
 
 
 def test_latex_escapes():
-    assert r"a\_b & 5\% \\" in numbers.latex(pd.DataFrame({"x_": ["a_b"], "y": ["5%"]}), "c")
+    assert r"a\_b & 5\% \\" in sheets.latex(pd.DataFrame({"x_": ["a_b"], "y": ["5%"]}), "c")
 
 
 def test_weighted_rank_correlation_is_that_of_points_written_out():

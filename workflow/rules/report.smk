@@ -12,6 +12,7 @@ rule draw:
             f"{RESULTS}/figures/{{figure}}.svg",
             caption="../report/caption.rst",
             category="Figures",
+            subcategory=lambda w: w.figure.partition("-")[2] or "all curves",
             labels={"figure": "{figure}"},
         ),
         pdf=f"{RESULTS}/figures/{{figure}}.pdf",
@@ -34,14 +35,15 @@ rule tabulate:
     input:
         unpack(inputs_of("tables", TABLES, "table")),
     output:
-        tsv=report(
-            f"{RESULTS}/tables/{{table}}.tsv",
+        tsv=f"{RESULTS}/tables/{{table}}.tsv",
+        md=f"{RESULTS}/tables/{{table}}.md",
+        tex=f"{RESULTS}/tables/{{table}}.tex",
+        html=report(
+            f"{RESULTS}/tables/{{table}}.html",
             caption="../report/caption.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
-        md=f"{RESULTS}/tables/{{table}}.md",
-        tex=f"{RESULTS}/tables/{{table}}.tex",
     log:
         f"{LOGS}/tabulate/{{table}}.log",
     wildcard_constraints:
@@ -98,7 +100,12 @@ rule leaderboard:
         template="workflow/scripts/leaderboard.html",
         sources=sources("lamofc.results.leaderboard"),
     output:
-        report(f"{RESULTS}/leaderboard.html", caption="../report/leaderboard.rst", category="Leaderboard"),
+        report(
+            f"{RESULTS}/leaderboard.html",
+            caption="../report/leaderboard.rst",
+            category="Leaderboard",
+            labels={"page": "leaderboard"},
+        ),
     log:
         f"{LOGS}/leaderboard.log",
     localrule: True

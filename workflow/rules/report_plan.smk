@@ -25,6 +25,7 @@ CODERS = {
         for n, e in entries.items()
     }
 }
+SECTIONED = ["rate_score", "anchors", "heatmap", "split_overview", "should_i_split"]
 # name: (what it reads, what the configuration tells it); <figure>-<page> is one more page of a figure
 FIGURES = {
     "rate_score": (["scores"], FAMILIES),
@@ -45,10 +46,12 @@ TABLES = {
     "break_even": (["scores", "inputs"], DEVICES),
     "ladders": (["scores", "samples"], {}),
 }
-if len(SECTIONS) > 1:
-    FIGURES |= {f"rate_score-{sections.slug(s)}": (["scores"], FAMILIES | {"section": s}) for s in SECTIONS}
 if any(a.startswith("dtufc-") for a in plan.arms):
     FIGURES["anchors"] = (["scores"], FAMILIES)
+# A page wide these show all curves; the same for one section is as wide as a column of print.
+if len(SECTIONS) > 1:
+    for page, (read, options) in [(n, FIGURES[n]) for n in SECTIONED if n in FIGURES]:
+        FIGURES |= {f"{page}-{sections.slug(s)}": (read, options | {"section": s}) for s in SECTIONS}
 if plan.picture_pairs:
     FIGURES["contact_sheet"] = (["scores", "pictures"], {})
 if any("transfer" in plan.arms[a] for _, a in plan.pairs if a in plan.arms):
@@ -65,7 +68,7 @@ def report_files():
     return [
         f"{RESULTS}/scores.tsv",
         *expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["svg", "pdf", "png"]),
-        *expand(f"{RESULTS}/tables/{{table}}.{{kind}}", table=TABLES, kind=["tsv", "md", "tex"]),
+        *expand(f"{RESULTS}/tables/{{table}}.{{kind}}", table=TABLES, kind=["tsv", "md", "tex", "html"]),
         f"{RESULTS}/leaderboard.html",
     ]
 

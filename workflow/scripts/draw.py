@@ -7,7 +7,7 @@ from lamofc.worker import call
 out = {kind: Path(snakemake.output[kind]) for kind in ("svg", "pdf", "png")}
 with logged(snakemake.log[0]):
     call(
-        ("draw", ["lamofc.plotting", "pandas"]),
+        ("draw", ["lamofc.plotting.layout", "pandas"]),
         "lamofc.stages.draw:draw",
         figure=snakemake.wildcards.figure,
         read=files(dict(snakemake.input.items())),

@@ -11,28 +11,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lamofc import plotting
-from lamofc.plotting import Look
+from lamofc.plotting import layout, looks, scales
+from lamofc.plotting.looks import Look
 from lamofc.results import sections, table
 
 PREFIX = "dtufc-"
 SHADES = ("#d55e00", "#5e2a00", "#f0a35e")  # of the learned family's colour: one per network
 
 
-def draw(scores: Path, families: Mapping[str, str]) -> Figure:
+def draw(scores: Path, families: Mapping[str, str], section: str | None = None) -> Figure:
+    """All sections, as wide as a page; or one `section`, as wide as a column."""
     rows = table.read(scores)
-    rows = rows[_is_anchor(rows.codec) | (rows.rel_mse == 0)]
-    looks = _looks([c for c in rows.codec.unique() if c.startswith(PREFIX)])
+    rows = rows[_is_anchor(rows.codec) | ((rows.rel_mse == 0) & (rows.family != "input"))]
+    known = _looks([c for c in rows.codec.unique() if c.startswith(PREFIX)])
     groups = sections.of(rows, families)
-    figure, panels = plotting.sections(groups, 5, 0.95)
+    groups = groups if section is None else {section: groups[section]}
+    rows = rows[rows.curve.isin([c for own in groups.values() for c in own])]
+    columns, height, width = (5, 0.95, layout.PAGE) if section is None else (2, 1.1, layout.COLUMN)
+    figure, panels = layout.sections(groups, columns, height, width=width)
     for name, panel in panels.items():
-        _panel(panel, rows[rows.curve == name], looks)
-        if name in plotting.lowest(groups, 5):
-            panel.set_xlabel("bits per feature point (log)", labelpad=1, fontsize=5.5)
-    plotting.shared_bits(panels.values(), rows[rows.family != "input"].bpfp)
-    arms = [Line2D([], [], label=c, **look.line(4)) for c, look in looks.items()]
+        _panel(panel, rows[rows.curve == name], known)
+        if name in layout.lowest(groups, columns):
+            scales.label_bits(panel)
+    scales.shared_bits(panels.values(), rows.bpfp)
+    arms = [Line2D([], [], label=c, **look.line(4)) for c, look in known.items() if c in set(rows.codec)]
     band = Patch(color="#888888", alpha=0.25, lw=0, label="95 % interval (nearest)")
-    plotting.legend(figure, [*arms, *plotting.reference_entries(), band], columns=4)
+    layout.legend(figure, [*arms, *scales.reference_entries(), band], columns=4 if section is None else 2)
     return figure
 
 
@@ -48,7 +52,7 @@ def _network(codec: str) -> str:
 def _looks(codecs: list[str]) -> dict[str, Look]:
     """The learned family's marker; networks differ in shade, assignment in filling: nearest full, floor hollow."""
     networks = sorted({_network(c) for c in codecs}, key=lambda n: (n != "hyperprior", n))
-    marker, _ = plotting.look("learned")
+    marker, _ = looks.look("learned")
     found = {}
     for codec in sorted(codecs, key=lambda c: (networks.index(_network(c)), c.endswith("-floor"))):
         shade, floor = SHADES[networks.index(_network(codec)) % len(SHADES)], codec.endswith("-floor")
@@ -56,14 +60,14 @@ def _looks(codecs: list[str]) -> dict[str, Look]:
     return found
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, known: Mapping[str, Look]) -> None:
     first = rows.iloc[0]
-    own = rows[rows.codec.isin(list(looks))]
+    own = rows[rows.codec.isin(list(known))]
     for _, codec, points in table.ladders(own):
-        axes.plot(points.bpfp, points.score, **looks[codec].line(3), lw=0.8, zorder=4)
+        axes.plot(points.bpfp, points.score, **known[codec].line(3), lw=0.8, zorder=4)
         if not codec.endswith("-floor"):
-            axes.fill_between(points.bpfp, points.score_low, points.score_high, color=looks[codec].colour, alpha=0.13,
+            axes.fill_between(points.bpfp, points.score_low, points.score_high, color=known[codec].colour, alpha=0.13,
                               lw=0)  # fmt: skip
-    plotting.reference_lines(axes, first, table.lossless_floor(rows))
-    plotting.score_axes(axes, first, own.score)
-    plotting.title(axes, first)
+    scales.reference_lines(axes, first, table.lossless_floor(rows))
+    scales.score_axes(axes, first, own.score)
+    layout.title(axes, first)

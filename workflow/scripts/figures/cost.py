@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lamofc import plotting
+from lamofc.plotting import layout, looks, scales
 from lamofc.results import operating, table
 
 SAMPLES = np.array([1, 100, 1_000_000])
@@ -18,24 +18,20 @@ SAMPLES = np.array([1, 100, 1_000_000])
 
 def draw(scores: Path) -> Figure:
     rows = table.read(scores)
-    codecs, looks = summary(operating.points(rows)), plotting.looks(rows)
-    columns = 4 if len(codecs) < 20 else 5
-    figure, axes = plotting.panels(3, 3, 2.4 + 0.125 * -(-len(codecs) // columns))
-    for panel, column, name in zip(axes, ("encode_mbps", "decode_mbps"), ("encoder", "decoder"), strict=False):
-        _scatter(panel, codecs, column, looks)
-        panel.set_ylabel(f"{name} (MB/s of features)")
-    _amortised(axes[2], codecs, looks)
-    figure.suptitle(
-        "At 99 % of the score, geometric mean over the curves that a codec keeps it on, their number in the legend",
-        fontsize=7,
-    )
+    codecs, known = summary(operating.points(rows)), looks.of(rows)
+    figure, axes = layout.mosaic("ED;AA", layout.COLUMN, 3.4 + 0.115 * -(-len(codecs) // 2))
+    for place, column, name in (("E", "encode_mbps", "encoder"), ("D", "decode_mbps", "decoder")):
+        _scatter(axes[place], codecs, column, known)
+        axes[place].set_ylabel(f"{name} (MB/s, log)")
+    _amortised(axes["A"], codecs, known)
+    figure.suptitle("Geometric means at 99 % of the score; brackets: on how many curves", fontsize=6)
     count = dict(zip(codecs.codec, codecs.curves, strict=True))
     ran = rows.groupby("codec").curve.nunique()
-    entries = plotting.codec_entries(looks, codecs.codec)
+    entries = looks.codec_entries(known, codecs.codec)
     for entry in entries:
         codec = entry.get_label()
-        entry.set_label(f"{codec} ({count[codec]} of {ran[codec]})")
-    plotting.legend(figure, entries, columns)
+        entry.set_label(f"{codec} ({count[codec]}/{ran[codec]})")
+    layout.legend(figure, entries, columns=2)
     return figure
 
 
@@ -50,25 +46,25 @@ def summary(points: pd.DataFrame) -> pd.DataFrame:
     return found.assign(curves=points.groupby("codec", sort=False).size().to_numpy()).reset_index()
 
 
-def _scatter(axes: Axes, codecs: pd.DataFrame, column: str, looks: Mapping[str, plotting.Look]) -> None:
+def _scatter(axes: Axes, codecs: pd.DataFrame, column: str, known: Mapping[str, looks.Look]) -> None:
     for row in codecs.itertuples():
-        axes.plot(row.share, getattr(row, column), **looks[row.codec].line(4.5, ls=""))
-    axes.set(xscale="log", yscale="log", xlabel="bits / uncompressed bits (log)")
+        axes.plot(row.share, getattr(row, column), **known[row.codec].line(4.5, ls=""))
+    axes.set(xscale="log", yscale="log", xlabel="share of raw bits (log)")
     axes.margins(0.08)
-    plotting.bits_axis(axes.xaxis, fine=None)
-    plotting.bits_axis(axes.yaxis, fine=None)
+    for axis in (axes.xaxis, axes.yaxis):
+        scales.decades(axis, 8)
     axes.grid()
 
 
-def _amortised(axes: Axes, codecs: pd.DataFrame, looks: Mapping[str, plotting.Look]) -> None:
+def _amortised(axes: Axes, codecs: pd.DataFrame, known: Mapping[str, looks.Look]) -> None:
     for row in codecs.to_dict("records"):
-        style = looks[row["codec"]].line(3.5, lw=0.7)
+        style = known[row["codec"]].line(3.5, lw=0.7)
         axes.plot(SAMPLES, [row[f"at {s}"] for s in SAMPLES], **style)
     axes.axhline(1, color="#999999", lw=0.6, zorder=0)
-    axes.set(xscale="log", yscale="log", xlabel="samples that share the assets")
+    axes.set(xscale="log", yscale="log", xlabel="samples that share the assets (log)")
     axes.set_xticks(SAMPLES, ["1", "100", "1 000 000"])
-    axes.xaxis.set_minor_locator(plotting.no_ticks())
+    axes.xaxis.set_minor_locator(scales.no_ticks())
     axes.margins(x=0.08)
-    plotting.bits_axis(axes.yaxis, fine=None)
+    scales.decades(axes.yaxis, 8)
     axes.grid(axis="y")
-    axes.set_ylabel("(bits + assets) / raw bits")
+    axes.set_ylabel("(bits + assets) / raw bits (log)")

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lamofc import plotting, statistics
+from lamofc import statistics
+from lamofc.plotting import layout
 from lamofc.results import sections, table
 
 # Measures are no codecs: markers that no family has, and shades of one scale that differ in lightness too.
@@ -30,19 +31,19 @@ def draw(scores: Path, families: Mapping[str, str]) -> Figure:
     rows = table.read(scores)
     groups = sections.of(rows, families)
     points = _prepared(rows)
-    regimes = [(points, "all lossy points"), (points[points.useful], f"points that keep {KEPT:.0%}")]
+    regimes = [(points, "all lossy points"), (points[points.useful], f"points that keep {100 * KEPT:g} %")]
     regimes = [r for r in regimes if r[0].groupby("curve").size().max() >= FEWEST] or regimes[:1]
     places = _places(groups)
     count = 2 * len(regimes)
-    figure, axes = plotting.panels(count, count, 0.8 + 0.15 * (max(places.values()) + 1), sharex=True, sharey=True)
+    figure, axes = layout.panels(count, count, 0.8 + 0.15 * (max(places.values()) + 1), sharex=True, sharey=True)
     for panel, (effect, (own, title)) in zip(axes, [(e, r) for e in EFFECTS for r in regimes], strict=True):
         panel.set_title(f"{EFFECTS[effect]},\n{title}", loc="left")
         _panel(panel, own, effect, places)
     _label(axes[0], rows, groups, places)
     for panel in axes:
-        panel.set_xlabel("rank correlation (Spearman)", fontsize=5.5)
+        panel.set_xlabel("rank correlation (Spearman)", fontsize=layout.SMALL)
     entries = [Line2D([], [], marker=m, color=c, label=n, lw=0.8) for n, (m, c) in PREDICTORS.items() if n in points]
-    plotting.legend(figure, entries)
+    layout.legend(figure, entries)
     return figure
 
 
@@ -87,12 +88,12 @@ def _panel(axes: object, points: pd.DataFrame, effect: str, places: Mapping[str,
 def _label(axes: object, rows: pd.DataFrame, groups: Mapping[str, list[str]], places: Mapping[str, float]) -> None:
     first = rows.drop_duplicates("curve").set_index("curve")
     names = {c: c if c == ALL else f"{first.scenario[c]}, {first.model[c]}, {first.split[c]}" for c in places}
-    axes.set_yticks(list(places.values()), list(names.values()), fontsize=5.5)
+    axes.set_yticks(list(places.values()), list(names.values()), fontsize=layout.SMALL)
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(max(places.values()) + 0.6, -0.7)
     axes.set_xlim(-1.05, 1.05)
-    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["-1", "", "0", "", "1"])
-    style = {"ha": "right", "va": "center", "fontsize": 6.5, "fontweight": "bold", "color": "#7a4a00"}
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
+    style = {"ha": "right", "va": "center", "fontsize": 6.5, "fontweight": "bold", "color": layout.HEADING}
     for heading, curves in groups.items():
         at = (0, places[curves[0]] - 1), (-4, 0), ("axes fraction", "data"), "offset points"
         axes.annotate(heading, *at, annotation_clip=False, **style)

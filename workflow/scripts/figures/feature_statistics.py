@@ -10,46 +10,70 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from lamofc import plotting
+from lamofc.plotting import layout, scales
 from lamofc.results import features, table
 from lamofc.results.features import Tensor
 
 EDGES = np.concatenate([-np.geomspace(1e3, 0.1, 81), np.linspace(-0.1, 0.1, 5)[1:-1], np.geomspace(0.1, 1e3, 81)])
-HEADS = ("values", "channel energy", "token correlation", "covariance spectrum", "intrinsic dimension")
-XLABELS = ("value / RMS (symlog)", "channel, by energy (%)", "lag (tokens)", "component (log)", "layer")
-YLABELS = ("density", "energy / mean", "cosine", "variance", "dimension")
+HEADS = ("density of values", "channel energy / mean", "cosine of tokens", "share of variance", "intrinsic dimension")
+XLABELS = ("value / RMS (symlog)", "channels, by energy (%)", "lag (tokens)", "component (log)", "layer")
+LETTER = 0.054  # inches of a letter of a name
+TICKS, HEAD, ROW, GAP = 0.3, 0.2, 0.42, 0.1  # inches: labels of y axes, heads, a panel, between panels
 
 
 def draw(scores: Path, features: Sequence[Path]) -> Figure:
+    """A row of panels per (model, kind); a column shares its axes, so that rows can be compared."""
     rows = table.read(scores)
     models = rows.drop_duplicates("curve").set_index("curve").model.to_dict()
     groups = _groups(features, models)
-    height = max(0.82, min(1.0, plotting.TALL / len(groups)))
-    figure, axes = plotting.panels(5 * len(groups), 5, height)
-    for line, (name, tensors) in enumerate(groups.items()):
-        own = axes[5 * line : 5 * line + 5]
-        for panel, plot in zip(own, (_histogram, _energy, _correlation, _spectrum, _dimension), strict=True):
+    figure, grid = _grid(list(groups))
+    for line, tensors in zip(grid, groups.values(), strict=True):
+        for panel, plot in zip(line, (_histogram, _energy, _correlation, _spectrum, _dimension), strict=True):
             plot(panel, tensors)
+    for column, head, label in zip(zip(*grid, strict=True), HEADS, XLABELS, strict=True):
+        filled = [p for p in column if _holds_data(p)]
+        _share(filled)
+        for panel in {*column} - {*filled}:  # vectors without positions have no correlation over them
+            panel.axis("off")
+        column[0].set_title(head, loc="left", fontsize=6, x=-0.18)
+        for panel in filled:
             panel.grid(axis="y")
-            if not _holds_data(panel):  # vectors without positions have no correlation over them
-                panel.axis("off")
-        own[0].set_title(f"{name[0]}, {name[1]}", loc="left", fontweight="bold", fontsize=6.5, pad=3)
-    for panel, head in zip(axes[1:5], HEADS[1:], strict=True):
-        panel.set_title(head, loc="left", fontsize=6.5)
-    axes[0].text(0, 1.6, HEADS[0], transform=axes[0].transAxes, fontsize=6.5)
-    for panel, label in zip(axes[-5:], XLABELS, strict=True):
-        panel.set_xlabel(label)
-    for panel, label in zip(axes, YLABELS * len(groups), strict=True):
-        panel.set_ylabel(label, labelpad=1, fontsize=5)
-        panel.tick_params(labelsize=5.5, pad=1.5)
+            panel.tick_params(labelsize=layout.SMALL, pad=1.5, labelbottom=panel is filled[-1])
+            panel.set_ylabel("")
+        filled[-1].set_xlabel(label, fontsize=6, labelpad=1)
     shades = [
         Line2D([], [], color=_shade(s), label=n)
         for s, n in ((0.0, "first layer"), (0.5, "middle"), (1.0, "last layer"))
     ]
-    plotting.legend(figure, [*shades, Line2D([], [], ls="", marker="|", color="k", label="largest value")])
+    layout.legend(figure, [*shades, Line2D([], [], ls="", marker="|", color="k", label="largest value")])
     return figure
+
+
+def _grid(names: Sequence[tuple[str, str]]) -> tuple[Figure, list[list[Axes]]]:
+    left = 0.06 + LETTER * max(len(model) for model, _ in names)
+    wide, pitch = (layout.PAGE - left) / len(HEADS), ROW + GAP
+    boxes = {
+        f"{line} {column}": (left + column * wide + TICKS, HEAD + line * pitch, wide - TICKS - 0.06, ROW)
+        for line in range(len(names))
+        for column in range(len(HEADS))
+    }
+    figure, placed = layout.inches(layout.PAGE, HEAD + len(names) * pitch + 0.28, boxes)
+    for line, (model, kind) in enumerate(names):
+        first = placed[f"{line} 0"]
+        for text, height, weight in ((model, 0.62, "bold"), (kind, 0.32, None)):
+            first.annotate(text, (0, height), (-72 * TICKS - 1, 0), "axes fraction", "offset points", ha="right",
+                           va="center", fontsize=6, fontweight=weight, annotation_clip=False)  # fmt: skip
+    return figure, [[placed[f"{line} {c}"] for c in range(len(HEADS))] for line in range(len(names))]
+
+
+def _share(panels: Sequence[Axes]) -> None:
+    """The widest range of any panel for all of a column."""
+    for get, put in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+        ends = [getattr(p, get)() for p in panels]
+        for panel in panels:
+            getattr(panel, put)(min(a for a, _ in ends), max(b for _, b in ends))
 
 
 def _holds_data(panel: Axes) -> bool:
@@ -85,10 +109,10 @@ def _histogram(axes: Axes, tensors: Sequence[Tensor]) -> None:
     axes.set_xscale("symlog", linthresh=1, linscale=1)
     axes.set_xlim(-1e3, 1e3)
     axes.set_xticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "", "", "0", "", "", "100"])
-    axes.xaxis.set_minor_locator(plotting.no_ticks())
+    axes.xaxis.set_minor_locator(scales.no_ticks())
     axes.set_yscale("log")
     axes.set_ylim(1e-9, 10)
-    _few_decades(axes.yaxis)
+    scales.decades(axes.yaxis)
 
 
 def _energy(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -98,13 +122,7 @@ def _energy(axes: Axes, tensors: Sequence[Tensor]) -> None:
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
     axes.set_ylim(min(0.1, low / 1.5), max(10, high * 1.5))
-    _few_decades(axes.yaxis)
-
-
-def _few_decades(axis: object) -> None:
-    """Labels at powers of ten alone, and few of them."""
-    axis.set_major_locator(LogLocator(numticks=4))
-    axis.set_minor_locator(plotting.no_ticks())
+    scales.decades(axes.yaxis)
 
 
 def _correlation(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -121,7 +139,7 @@ def _spectrum(axes: Axes, tensors: Sequence[Tensor]) -> None:
         axes.plot(np.arange(1, len(found) + 1), found, color=colour, lw=0.7)
     axes.set(xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
-        _few_decades(axis)
+        scales.decades(axis)
 
 
 def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
@@ -131,5 +149,5 @@ def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
     if np.isfinite(axes.dataLim.y1):  # else no tensor has enough positions
         axes.set_ylim(0, 1.12 * axes.dataLim.y1)
     axes.set_xlim(min(layers) - 0.7, max(layers) + 0.7)
-    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.set_xticks(sorted(set(layers))[:: -(-len(set(layers)) // 6)])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, integer=True))

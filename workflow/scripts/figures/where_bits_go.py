@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lamofc import plotting
+from lamofc.plotting import layout
 from lamofc.results import numbers, operating, table
 from lamofc.results.bits import FRAMING, SEVERAL, SIDE
 from lamofc.results.latency import INPUT
@@ -32,7 +32,7 @@ def draw(scores: Path, bits: Path) -> Figure:
     shares = _shares(rows, sizes)
     models, codecs = list(rows.model.unique()), list(rows.codec.unique())
     columns = min(3, len(models))
-    figure, axes = plotting.panels(len(models), columns, 0.55 + 0.115 * len(codecs), sharey=True, sharex=True)
+    figure, axes = layout.panels(len(models), columns, 0.55 + 0.115 * len(codecs), sharey=True, sharex=True)
     for panel, model in zip(axes, models, strict=True):
         own = rows[rows.model == model]
         _panel(panel, shares[shares.model == model], codecs)
@@ -43,7 +43,7 @@ def draw(scores: Path, bits: Path) -> Figure:
     used = [p for p in PARTS if p in set(sizes.part)]
     patches = [Patch(fc=PARTS[p], hatch=HATCHES.get(p), ec="w", lw=0, label=p) for p in used]
     mark = Line2D([], [], ls="", marker="|", color="k", ms=7, mew=1.5, label="padding (% of coded values)")
-    plotting.legend(figure, patches + [mark] * bool(shares.padding.notna().any()), columns=6)
+    layout.legend(figure, patches + [mark] * bool(shares.padding.notna().any()), columns=6)
     return figure
 
 
@@ -68,7 +68,7 @@ def _panel(axes: Axes, shares: pd.DataFrame, codecs: list[str]) -> None:
     own = shares.set_index("codec")
     for y, codec in enumerate(codecs):
         if codec not in own.index:
-            axes.text(1, y, "not run", va="center", fontsize=5, color="#777777")
+            axes.text(1, y, "not run", va="center", fontsize=layout.SMALL, color="#777777")
             continue
         row, left = own.loc[codec], 0.0
         for part in [p for p in PARTS if row.get(p, 0) > 0]:
@@ -81,11 +81,11 @@ def _panel(axes: Axes, shares: pd.DataFrame, codecs: list[str]) -> None:
             y,
             f"{numbers.plain(row.bits, 2)}{'*' if row.missed else ''}",
             va="center",
-            fontsize=5,
+            fontsize=layout.SMALL,
             color="#333333",
         )
-    axes.text(101.5, -0.9, "bits", fontsize=5, va="center", color="#333333")
-    axes.set_yticks(range(len(codecs)), codecs, fontsize=5.5)
+    axes.text(101.5, -0.9, "bits", fontsize=layout.SMALL, va="center", color="#333333")
+    axes.set_yticks(range(len(codecs)), codecs, fontsize=layout.SMALL)
     axes.set_ylim(len(codecs) - 0.4, -1.3)
     axes.set_xlim(0, 114)
     axes.set_xticks([0, 25, 50, 75, 100])

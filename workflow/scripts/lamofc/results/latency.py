@@ -40,6 +40,11 @@ def options(rows: pd.DataFrame, inputs: pd.DataFrame, devices: Mapping[str, floa
     return pd.DataFrame(found, columns=["curve", "kind", "name", "family", "seconds", "bytes"])
 
 
+def speeds(devices: Mapping[str, float]) -> str:
+    """As figures say it."""
+    return f"sender {devices['sender']:g} x, receiver {devices['receiver']:g} x the speed of the measuring machine"
+
+
 def total(option: pd.DataFrame | pd.Series, bandwidth: np.ndarray) -> np.ndarray:
     """Seconds (options, bandwidths) at these bits per second; (bandwidths,) for one option."""
     seconds, size = np.asarray(option.seconds, float), np.asarray(option.bytes, float)

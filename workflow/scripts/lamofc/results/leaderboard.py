@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from lamofc import plotting
+from lamofc.plotting import looks
 from lamofc.jsonio import write_text
 from lamofc.results import sections, table
 
@@ -27,11 +27,11 @@ def page(template: Path, scores: Path, rates: Path, bits: Path, config: Path, in
     """Fill the template with the run's tables and the lines of `config` (the codecs file) and `inputs` that made them."""
     rows, targets, parts = table.read(scores), pd.read_csv(rates, sep="\t"), pd.read_csv(bits, sep="\t")
     kinds = parts[~parts.part.isin(("side information", "framing"))].groupby("curve").part.unique()
-    looks = plotting.looks(rows)
+    drawn = looks.of(rows)
     data = {
         "curves": [c | {"kinds": sorted(kinds[c["curve"]])} for c in _records(rows.drop_duplicates("curve"), CURVE)],
         "codecs": [
-            {"codec": c, "family": f} | _look(looks[c]) | _source(c, (config, inputs), out.parent)
+            {"codec": c, "family": f} | _look(drawn[c]) | _source(c, (config, inputs), out.parent)
             for c, f in rows.drop_duplicates("codec")[["codec", "family"]].itertuples(index=False)
         ],
         "categories": sections.NAMES,
@@ -42,7 +42,7 @@ def page(template: Path, scores: Path, rates: Path, bits: Path, config: Path, in
     write_text(out, template.read_text().replace(PLACE, text))
 
 
-def _look(look: plotting.Look) -> dict[str, str]:
+def _look(look: looks.Look) -> dict[str, str]:
     """As SVG has it."""
     dashes = {"-": "none", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
     return {"marker": look.marker, "colour": look.colour, "fill": look.face, "dash": dashes[look.dash]}

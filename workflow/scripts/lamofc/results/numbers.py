@@ -1,20 +1,12 @@
-"""Numbers as a reader needs them: no more digits than the interval supports; tables as TSV, Markdown and LaTeX."""
+"""Numbers as a reader needs them: no more digits than the interval supports."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pandas as pd
 
-from lamofc.jsonio import write_text
-
 MISSING = "–"
-PAGE_ROWS = 45
-LONG = 50  # characters above which a column of LaTeX is a paragraph
-_LATEX = {"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-          "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "≤": r"$\le$", "−": "$-$",
-          "·": r"$\cdot$", "±": r"$\pm$", "∞": r"$\infty$"}  # fmt: skip
 
 
 def decimals(low: float, high: float) -> int:
@@ -52,38 +44,6 @@ def plain(value: float, digits: int = 3) -> str:
         return "0"
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return fixed(value, min(places, 8))
-
-
-def write(tidy: pd.DataFrame, printed: pd.DataFrame, caption: str, tsv: Path, md: Path, tex: Path) -> None:
-    """`tidy` with 6 significant digits as TSV; `printed`, strings for readers, as Markdown and LaTeX."""
-    write_text(tsv, tidy.to_csv(sep="\t", index=False, float_format="%.6g", na_rep=""))
-    write_text(md, markdown(printed, caption))
-    write_text(tex, latex(printed, caption))
-
-
-def markdown(table: pd.DataFrame, caption: str) -> str:
-    lines = [list(map(str, table.columns)), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    return f"{caption}\n\n" + "".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |\n" for line in lines)
-
-
-def latex(table: pd.DataFrame, caption: str) -> str:
-    """A booktabs table; of more rows than a page holds a longtable, which repeats its head on every page."""
-    columns = "".join("p{0.3\\textwidth}" if table[c].astype(str).str.len().max() > LONG else "l" for c in table)
-    head, *body = [
-        " & ".join(_escaped(c) for c in line) + r" \\"
-        for line in [list(map(str, table.columns)), *table.astype(str).to_numpy().tolist()]
-    ]
-    if len(body) > PAGE_ROWS:
-        caption = rf"\caption{{{_escaped(caption)}}} \\"
-        return "\n".join([r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}", caption, r"\toprule",
-                          head, r"\midrule", r"\endhead", *body, r"\bottomrule", r"\end{longtable}", "}", ""])  # fmt: skip
-    return "\n".join([r"\begin{table*}", r"\centering\footnotesize", rf"\caption{{{_escaped(caption)}}}",
-                      rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *body,
-                      r"\bottomrule", r"\end{tabular}", r"\end{table*}", ""])  # fmt: skip
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text)
 
 
 def side_by_side(tidy: pd.DataFrame, unit: str) -> pd.DataFrame:

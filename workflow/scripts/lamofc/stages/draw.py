@@ -13,17 +13,19 @@ def draw(figure: str, read: Mapping[str, Any], options: Mapping[str, Any], svg: 
 
     A name <figure>-<page> is a page of that figure, which the options tell from the others.
     """
-    from lamofc import plotting  # tables need no matplotlib
+    from lamofc.plotting import files as figure_files  # tables need no matplotlib
 
     module = importlib.import_module(f"figures.{figure.partition('-')[0]}")
-    plotting.save(module.draw(**read, **options), svg, pdf, png)
+    figure_files.save(module.draw(**read, **options), svg, pdf, png)
 
 
-def tabulate(table: str, read: Mapping[str, Any], options: Mapping[str, Any], tsv: Path, md: Path, tex: Path) -> None:
-    """Write tables.<table>.make(**read, **options) in three formats. read: the files it is made from."""
-    from lamofc.results import numbers
+def tabulate(
+    table: str, read: Mapping[str, Any], options: Mapping[str, Any], tsv: Path, md: Path, tex: Path, html: Path
+) -> None:
+    """Write tables.<table>.make(**read, **options) in four formats. read: the files it is made from."""
+    from lamofc.results import sheets
 
-    numbers.write(*importlib.import_module(f"tables.{table}").make(**read, **options), tsv, md, tex)
+    sheets.write(*importlib.import_module(f"tables.{table}").make(**read, **options), tsv, md, tex, html)
 
 
 def files(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -272,6 +272,25 @@ def test_legends_are_outside_and_every_axis_has_a_unit(run):
         assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and not any(a.bbox.overlaps(box) for a in figure.axes)
 
 
+def test_the_papers_own_figure_draws_both_networks_and_both_assignments(tmp_path):
+    """Where the full tier ran; shades tell the networks apart, filling the assignment; transfer is another figure's."""
+    pair = [f"dtufc-{n}-{a}" for n in ("hyperprior", "elic") for a in ("nearest", "floor")]
+    paths = synthetic_results.make(tmp_path, 3, ["identity", *pair, "dtufc-elic-nearest-zero-shot", "uq-ec"], n=20)
+    rows = pd.read_csv(paths["scores"], sep="\t")
+    rows[~(rows.curve.str.startswith("capitals") & rows.codec.str.startswith("dtufc"))].to_csv(
+        paths["scores"], sep="\t", index=False
+    )
+    figure = drawn("anchors", paths)
+    entries = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert entries[:4] == pair and len(figure.axes) == 2, "a curve without anchors has no panel"
+    lines = [li for li in figure.axes[0].lines if li.get_marker() == looks.look("learned")[0]]
+    assert len({(li.get_color(), li.get_markerfacecolor()) for li in lines}) == 4 and len(lines) == 4
+    assert {li.get_linestyle() for li in lines if li.get_markerfacecolor() == "#ffffff"} == {"--"}
+    shown = rows[(rows.curve == table.curves(rows)[0]) & rows.codec.isin(pair)]
+    assert sorted(x for li in lines for x in li.get_xdata()) == pytest.approx(sorted(shown.bpfp))
+    assert not printed.faults(figure, layout.SMALL)
+
+
 def test_sections_and_their_pages(run):
     rows = table.read(run["scores"])
     groups = sections.of(rows, FAMILIES)
@@ -324,3 +343,15 @@ def test_every_figure_and_table_says_how_it_is_read():
     names = [p.stem for folder in ("figures", "tables") for p in (SCRIPTS / folder).glob("*.py")]
     lost = [n for n in names if not (SCRIPTS.parent / "report" / f"{n}.rst").is_file()]
     assert names and not lost, f"workflow/report has no caption of {lost}: the report could not be made"
+
+
+def test_numbers_come_from_collected_tables_and_feature_stores_alone():
+    """Arguments of draw and make are files of the run or rows of the configuration, and nothing else is opened."""
+    files = {"scores", "samples", "rates", "bits", "inputs", "features", "pictures"}
+    told = {"families", "devices", "anchor", "coders", "section"}
+    reads = re.compile(r"(?:read_csv|read_parquet|read_json|open)\(\s*([\w.]+)")
+    for folder, name in (("figures", "draw"), ("tables", "make")):
+        for path in sorted((SCRIPTS / folder).glob("*.py")):
+            code = getattr(importlib.import_module(f"{folder}.{path.stem}"), name).__code__
+            assert set(code.co_varnames[: code.co_argcount]) <= files | told, path
+            assert set(reads.findall(path.read_text())) <= files, path

@@ -14,7 +14,9 @@ COLLECTED["pictures"] = [f"{RESULTS}/scores/{c}/{a}.json" for c, a in plan.pictu
 DEVICES = {"devices": config["devices"]}
 # By family of their models language curves are told from state-space ones: sections of figures and tables.
 FAMILIES = {"families": {n: m["family"] for n, m in plan.models.items()}}
-SECTIONS = sorted({sections.name(r["category"], FAMILIES["families"][r["model"]]) for r in plan.curves.values()})
+SECTION = {c: sections.name(r["category"], FAMILIES["families"][r["model"]]) for c, r in plan.curves.items()}
+SECTIONS = sorted(set(SECTION.values()))
+PAIRED = sorted({SECTION[c] for c, a in plan.pairs if a.startswith("dtufc-") and not a.endswith("-zero-shot")})
 CODERS = {
     "coders": {
         n: {
@@ -46,12 +48,13 @@ TABLES = {
     "break_even": (["scores", "inputs"], DEVICES),
     "ladders": (["scores", "samples"], {}),
 }
-if any(a.startswith("dtufc-") for a in plan.arms):
+if PAIRED:
     FIGURES["anchors"] = (["scores"], FAMILIES)
 # A page wide these show all curves; the same for one section is as wide as a column of print.
 if len(SECTIONS) > 1:
     for page, (read, options) in [(n, FIGURES[n]) for n in SECTIONED if n in FIGURES]:
-        FIGURES |= {f"{page}-{sections.slug(s)}": (read, options | {"section": s}) for s in SECTIONS}
+        own = PAIRED if page == "anchors" else SECTIONS
+        FIGURES |= {f"{page}-{sections.slug(s)}": (read, options | {"section": s}) for s in own}
 if plan.picture_pairs:
     FIGURES["contact_sheet"] = (["scores", "pictures"], {})
 if any("transfer" in plan.arms[a] for _, a in plan.pairs if a in plan.arms):

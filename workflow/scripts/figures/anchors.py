@@ -23,6 +23,7 @@ def draw(scores: Path, families: Mapping[str, str], section: str | None = None) 
     """All sections, as wide as a page; or one `section`, as wide as a column."""
     rows = table.read(scores)
     rows = rows[_is_anchor(rows.codec) | ((rows.rel_mse == 0) & (rows.family != "input"))]
+    rows = rows[rows.curve.isin(rows[_is_anchor(rows.codec)].curve)]
     known = _looks([c for c in rows.codec.unique() if c.startswith(PREFIX)])
     groups = sections.of(rows, families)
     groups = groups if section is None else {section: groups[section]}

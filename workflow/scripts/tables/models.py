@@ -16,8 +16,8 @@ from lamofc.results.outcomes import REFERENCE
 COLUMNS = ["curve", "category", "scenario", "stands_for", "model", "split", "n", "elements", "metric", "unit", "chance"]
 CAPTION = (
     "Uncompressed scores with 95 % intervals (Wilson's where samples are right or wrong, else bootstrap), chance, "
-    "number of samples, feature points and native bytes per sample, and seconds of head, tail and unsplit model per "
-    "sample on the machine of this run. above_chance: the interval does not hold the chance level, on the right side."
+    "number of samples, feature points and native bytes per sample, and milliseconds of head, tail and unsplit model "
+    "per sample: medians of eight, each alone, after one to warm up, one thread of the machine of this run."
 )
 
 

@@ -226,6 +226,19 @@ def test_families_differ_in_marker_and_colour():
     assert looks.look("a new family") == looks.look("a new family")
 
 
+def test_colours_are_told_apart_with_any_colour_vision():
+    """Fifteen units of CIELAB: some seven times what is just noticed."""
+    parts = importlib.import_module("figures.where_bits_go").PARTS
+    ways = [importlib.import_module(f"figures.{n}") for n in ("split_overview", "should_i_split")]
+    measures = importlib.import_module("figures.distortion_score").PREDICTORS
+    networks = importlib.import_module("figures.anchors").SHADES
+    for colours in ([c for _, c in looks.FAMILIES.values()], parts.values(), ways[0].COLOURS.values(), networks,
+                    [c for _, c in measures.values()]):  # fmt: skip
+        assert printed.closest(colours)[0] > 15, printed.closest(colours)
+    assert ways[0].COLOURS == ways[1].FASTEST, "the same ways, the same colours"
+    assert printed.closest(["#d55e00", "#8c6d00"])[3] == "protan"
+
+
 def test_ladders_that_do_not_fall_or_break_are_named():
     from tables.ladders import describe
 

@@ -38,7 +38,7 @@ def _sheet(rows: pd.DataFrame, files: dict[tuple[str, str], dict], blocks: dict[
     layout.style()
     wide = (layout.PAGE - NAMES) / len(RATES)
     row = GAP + (wide - 0.08) / SHOWN
-    tall = sum(HEAD + row * (1 + len(codecs)) for codecs in blocks.values())
+    tall = sum(HEAD + row * (1 + len(codecs)) for codecs in blocks.values()) + 0.04
     figure, top = layout.plt.figure(figsize=(layout.PAGE, tall)), 0.0
 
     def show(column: int, pictures: Sequence[bytes], text: str) -> None:

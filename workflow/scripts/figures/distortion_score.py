@@ -16,7 +16,7 @@ from lamofc.results import sections, table
 
 # Measures are no codecs: markers that no family has, and shades of one scale that differ in lightness too.
 PREDICTORS = {
-    "MSE": ("1", "#8a8a8a"), "relative MSE": ("|", "#0072b2"),
+    "MSE": ("1", "#000000"), "relative MSE": ("|", "#0072b2"),
     "1 - cosine": ("x", "#d55e00"), "1 - CKA": ("+", "#009e73"),
 }  # fmt: skip
 COLUMNS = {"MSE": "mse", "relative MSE": "rel_mse", "1 - cosine": "cosine", "1 - CKA": "cka"}

@@ -145,7 +145,7 @@ def _spectrum(axes: Axes, tensors: Sequence[Tensor]) -> None:
 def _dimension(axes: Axes, tensors: Sequence[Tensor]) -> None:
     layers = [number if t.spec.layer is None else t.spec.layer for number, t in enumerate(tensors)]
     for layer, (tensor, colour) in zip(layers, _coloured(tensors), strict=True):
-        axes.plot(layer, features.intrinsic_dimension(tensor.values), marker="o", color=colour, ms=3)
+        axes.plot(layer, features.intrinsic_dimension(tensor.values), marker="o", color=colour, ms=3, clip_on=False)
     if np.isfinite(axes.dataLim.y1):  # else no tensor has enough positions
         axes.set_ylim(0, 1.12 * axes.dataLim.y1)
     axes.set_xlim(min(layers) - 0.7, max(layers) + 0.7)

@@ -17,7 +17,7 @@ from lamofc.results import latency, sections, table
 
 BANDWIDTHS = np.logspace(4, 10, 241)  # bit/s
 NAMED = 3
-FASTEST = {"split": "#007556", "input": "#e69f00", "sender": "#888888"}
+FASTEST = {"split": "#007556", "input": "#e69f00", "sender": "#999999"}
 COLUMNS = 5
 
 

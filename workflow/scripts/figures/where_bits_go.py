@@ -17,8 +17,8 @@ from lamofc.results.bits import FRAMING, SEVERAL, SIDE
 from lamofc.results.latency import INPUT
 
 PARTS = {
-    "tokens": "#0072b2", "key": "#56b4e9", "value": "#009e73", "ssm": "#cc79a7", "conv": "#8c6d00",
-    "latent": "#7a0177", "embedding": "#1b5e4a", "pooled": "#5b5b5b", SEVERAL: "#332288",
+    "tokens": "#0072b2", "key": "#56b4e9", "value": "#009e73", "ssm": "#cc79a7", "conv": "#7e17e6",
+    "latent": "#7a0177", "embedding": "#1b5e4a", "pooled": "#bde695", SEVERAL: "#4c4000",
     SIDE: "#d55e00", FRAMING: "#f0c808",
 }  # fmt: skip
 HATCHES = {SIDE: "////", FRAMING: "xxxx"}  # what is no feature is hatched: told apart without colours too

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.lines import Line2D
 
 GREY = "#b8b8b8"
-# Colours of Okabe & Ito (2008), told apart with any colour vision; the marker says the same in black and white.
+# Most are of Okabe & Ito (2008); a test holds all apart for any colour vision. The marker says it in black and white.
 FAMILIES: dict[str, tuple[str, str]] = {
     "reference": ("s", "#000000"),
     "numeric": ("o", "#0072b2"),
@@ -18,7 +18,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "image": ("v", "#cc79a7"),
     "scientific": ("P", "#e69f00"),
     "transform": ("X", "#56b4e9"),
-    "vector": ("p", "#8c6d00"),
+    "vector": ("p", "#801500"),
     "ours": ("*", "#7a0177"),
     "input": ("H", "#4d4d4d"),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lamofc import codecs
 from lamofc.config import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,22 @@ def counts_in_the_docs():
     for rules, numbers in rows:
         counts |= zip(rules.split(", "), map(int, numbers.split(" + ")), strict=True)
     return counts, [int(n) for n in re.findall(r"\*\*(\d+)\*\*", text)[:2]]
+
+
+def test_jobs_by_family_are_those_of_the_plan():
+    """A curve: extract, sensitivity; fit where a codec fits, encode, decode and evaluate for an arm; three an input."""
+    plan = Plan(DEFAULT | yaml.safe_load((ROOT / "config/paper.yaml").read_text()), ROOT)
+    text = (ROOT / "docs/paper-tier.md").read_text().partition("## What to expect, by family")[2].partition("##")[0]
+    promised = {
+        n: (int(c), int(j)) for n, c, j in re.findall(r"^\| ([\w.-]+)[^|]*\| (\d+) \| (\d+)", text, re.MULTILINE)
+    }
+    models = {"DINOv3-7B": "dinov3-7b", "Qwen3-8B": "qwen3-8b", "falcon-mamba-7b": "falcon-mamba-7b",
+              "Kimi-Audio-7B": "kimi-audio-7b", "SD3.5-large": "sd35-large"}  # fmt: skip
+    for title, model in models.items():
+        mine = {c for c, row in plan.curves.items() if row["model"] == model}
+        coded = sum(3 + codecs.needs_fit(plan.arms[a]) for c, a in plan.pairs if c in mine)
+        asked = sum(3 for c, _ in plan.input_pairs if c in mine)
+        assert promised[title] == (len(mine), 2 * len(mine) + coded + asked), title
 
 
 def test_the_papers_pair_of_codecs():

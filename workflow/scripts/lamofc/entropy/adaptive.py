@@ -6,7 +6,7 @@ octaves. So a wrong calibration or a token of unusual size costs a few bits a co
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from lamofc.entropy.ans import Decoder, Encoder
 
 _KNOWN, _ROWS, _ONE = range(3)
 _GAINS = bank.PER_OCTAVE * np.arange(-4, 12)  # octaves, in indices
+_LOWEST, _HIGHEST = np.uint8(-_GAINS[0]), np.uint8(bank.MAX_INDEX - _GAINS[0])
 _NEUTRAL = 4
 _ROW_BITS, _COLUMN_BITS, _GAIN_BITS = 3.5, 2.0, 40.0  # guesses: a sent table, a rare gain, the spread of gains
 _ESCAPE_BITS = 14.0
 _UNUSUAL = 6.0
+_CACHED = 1 << 15  # floats
 
 
 def put(encoder: Encoder, symbols: np.ndarray, known: np.ndarray | None = None, family: str = "laplace") -> None:
@@ -62,9 +64,11 @@ def _take_tables(decoder: Decoder, rows: int, known: np.ndarray | None) -> np.nd
 
 
 def _shifted(tables: np.ndarray, shift: np.ndarray | int) -> np.ndarray:
-    """Bank indices after a gain, uint8: what `grouped` sorts by, in the narrowest type."""
-    moved = np.asarray(tables, np.int16) + np.asarray(shift, np.int16)
-    return np.minimum(np.maximum(moved, 0, out=moved), bank.MAX_INDEX, out=moved).astype(np.uint8)
+    """Bank indices after a gain, uint8: what `grouped` sorts by, in the narrowest type, which holds all sums."""
+    moved = (tables - _GAINS[0]).astype(np.uint8) + np.asarray(shift).astype(np.uint8)  # negative gains wrap around
+    np.maximum(moved, _LOWEST, out=moved)
+    np.minimum(moved, _HIGHEST, out=moved)
+    return np.subtract(moved, _LOWEST, out=moved)
 
 
 class _Prices:
@@ -73,8 +77,12 @@ class _Prices:
     def __init__(self, tables: np.ndarray, family: str) -> None:
         self.exact = fitting.prices(_shifted(tables[:, None], _GAINS), family)  # (3, rows, gains)
         zero, nonzero, size = self.exact
-        self.by_sums = self.exact.transpose(1, 0, 2).reshape(-1, len(_GAINS))
         self.by_column, self.column = np.concatenate([zero - nonzero, size]), nonzero.sum(0)
+
+    @cached_property
+    def by_sums(self) -> np.ndarray:
+        """Of `fitting.sums`, rows joined."""
+        return self.exact.transpose(1, 0, 2).reshape(-1, len(_GAINS))
 
 
 @lru_cache(maxsize=256)
@@ -125,25 +133,44 @@ def _choose_gains(both: np.ndarray, prices: _Prices, family: str) -> np.ndarray:
     unusual = np.flatnonzero(costs.min(1) + _COLUMN_BITS < costs[:, base])
     if not unusual.size:
         return gains
-    offered = np.unique(np.append(cheapest[unusual], base))
-    exact = _exact_costs(both[:, :, unusual], prices.exact[:, :, offered], family)
-    exact += np.where(offered == base, 0, _COLUMN_BITS)
-    if (exact[:, offered == base][:, 0] - exact.min(1)).sum() > _GAIN_BITS:
-        gains[unusual] = offered[exact.argmin(1)]
+    offered = _offered(cheapest[unusual], base)
+    exact = _exact_costs(both.take(unusual, 2), prices.exact.take(offered, 2), family)
+    own = offered == base
+    exact += np.where(own, 0, _COLUMN_BITS)
+    if (exact[:, own][:, 0] - exact.min(1)).sum() > _GAIN_BITS:
+        gains[unusual] = offered.take(exact.argmin(1))
     return gains
 
 
+def _offered(cheapest: np.ndarray, base: int) -> np.ndarray:
+    """Gains that some column would take, and the one that all others have, ascending."""
+    used = np.zeros(len(_GAINS), bool)
+    used[cheapest] = True
+    used[base] = True
+    return used.nonzero()[0]
+
+
 def _exact_costs(both: np.ndarray, prices: np.ndarray, family: str) -> np.ndarray:
-    """(n, gains) bits of each column, escapes included."""
-    zeros, sizes = both
-    escaped = np.log2(sizes + 1)
-    escaped *= 2 if family == "laplace" else 1
-    escaped += _ESCAPE_BITS
-    out = np.empty((sizes.shape[1], prices.shape[2]))
-    for gain in range(prices.shape[2]):
-        zero, nonzero, size = prices[:, :, gain, None]
+    """(n, gains) bits of each column, escapes included; several gains in one pass while they fit into the cache."""
+    rows, count = both.shape[1:]
+    at_once = max(1, _CACHED // max(rows * count, 1))
+    zeros, sizes = both[0, :, None], both[1, :, None]
+    out, escaped = np.empty((count, prices.shape[2])), None
+    for first in range(0, prices.shape[2], at_once):
+        zero, nonzero, size = prices[:, :, first : first + at_once, None]
         bits = size * sizes
         bits += nonzero
         bits += (zero - nonzero) * zeros
-        out[:, gain] = np.minimum(bits, escaped, out=bits).sum(0)
+        if bits.max() > _ESCAPE_BITS:
+            escaped = _escaped_bits(sizes, family) if escaped is None else escaped
+            np.minimum(bits, escaped, out=bits)
+        out[:, first : first + at_once] = bits.sum(0).T
     return out
+
+
+def _escaped_bits(sizes: np.ndarray, family: str) -> np.ndarray:
+    """What values cost that their table has no symbol for: at least _ESCAPE_BITS."""
+    escaped = np.log2(sizes + 1)
+    escaped *= 2 if family == "laplace" else 1
+    escaped += _ESCAPE_BITS
+    return escaped

@@ -138,6 +138,13 @@ class Decoder:
         """-> (count,) int32."""
         return self._take(count, table.model, table.floor)
 
+    def take_runs(self, out: np.ndarray, runs: Sequence[tuple[int, int, Table]]) -> None:
+        """Inverse of `put_runs` into out (n,) int32; runs are not empty."""
+        decode = self._coder.decode
+        for first, last, table in runs:
+            self._spend((last - first) * table.floor, last - first)
+            out[first:last] = decode(table.model, last - first)
+
     def take_rows(self, count: int, tables: Rows) -> np.ndarray:
         """-> (rows, count) int32, each row under its table."""
         self._spend(count * tables.floor, count * len(tables.models))

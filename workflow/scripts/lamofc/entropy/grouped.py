@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 
 from lamofc.entropy import bank, integers
-from lamofc.entropy.ans import Decoder, Encoder
+from lamofc.entropy.ans import Decoder, Encoder, Table
 from lamofc.errors import BitstreamError
 
 LIMIT = 1 << 30  # values are within -LIMIT .. LIMIT
@@ -40,8 +40,8 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
         bounds = limits.ravel()[escaped // symbols.shape[1]].astype(np.int64)
         values = index.ravel()[escaped] - bounds
         index.ravel()[escaped] = 2 * bounds + 1
-    for table, first, last in runs:
-        encoder.put(index[first:last], bank.table(_BASE[table], family))
+    count = symbols.shape[1]
+    encoder.put_runs(index.ravel(), [(a * count, b * count, _table(t, family)) for t, a, b in runs])
     if len(escaped):
         integers.put(encoder, 2 * (np.abs(values) - bounds - 1) + (values < 0))
 
@@ -88,7 +88,7 @@ class Plan:
             for _, table, first, _ in runs:
                 if first in below:
                     encoder.put_uniform(below[first], 1 << _LOW[table])
-            encoder.put_runs(index, [(first, last, bank.table(_BASE[table])) for _, table, first, last in runs])
+            encoder.put_runs(index, [(first, last, _table(table, "laplace")) for _, table, first, last in runs])
             if len(escaped):
                 a, b = np.searchsorted(escaped, (runs[0][2], runs[-1][3]))
                 if b > a:
@@ -112,8 +112,7 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
     order, runs = _plan(tables)
     below = [(t, a, b, decoder.take_uniform((b - a) * count, 1 << _LOW[t])) for t, a, b in runs if _LOW[t]]
     values = np.empty((len(order), count), np.int32)
-    for table, first, last in runs:
-        values[first:last] = decoder.take((last - first) * count, bank.table(_BASE[table], family)).reshape(-1, count)
+    decoder.take_runs(values.ravel(), [(a * count, b * count, _table(t, family)) for t, a, b in runs])
     limits = _limits(runs, family)
     values -= limits
     beyond = values > limits
@@ -167,6 +166,11 @@ def _plan(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     ordered = narrow.take(order)
     edges = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
     return order, [(t, *ends) for t, ends in zip(ordered[edges[:-1]].tolist(), pairwise(edges), strict=True)]
+
+
+@cache
+def _table(index: int, family: str) -> Table:
+    return bank.table(_BASE[index], family)
 
 
 def _limits(runs: list[tuple[int, int, int]], family: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from lamofc.codecs import opq
-from lamofc.codecs.vector_indices import Coder
+from lamofc.codecs.vector_codec import VECTORS
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.quantisers import product
 from lamofc.transforms import vectors
@@ -26,6 +26,7 @@ class Codec(opq.Codec):
 
     uses_sensitivity: ClassVar[bool] = True
     trained_by: ClassVar[str] = "lamofc.training.through_tail"
+    orthonormal: ClassVar[bool] = False
 
     def fit(self, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
         return self.fit_with(specs, samples, None)
@@ -36,10 +37,7 @@ class Codec(opq.Codec):
         """As OPQ; `sensitivity` (stages.sensitivity) is what errors cost."""
         firsts = vectors.Firsts(specs)
         assets: dict[str, np.ndarray] = {}
-        for name, columns in vectors.gather(specs, firsts.watched(samples), opq.VECTORS).items():
+        for name, columns in vectors.gather(specs, firsts.watched(samples), VECTORS).items():
             metric = (sensitivity or {}).get(name, np.eye(len(columns)))
             assets |= product.fit(name, columns, opq.BOOKS, self.pressure, metric)
         return assets | firsts.means()
-
-    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        return Coder(specs, lambda s, first: self._product(s, first, assets, False), assets)

@@ -2,8 +2,9 @@
 
 Prints MB/s of native input for encode and decode, entropy coding included, with one process and with two on packets of
 their own; bits per feature point, what of them is loss against the ideal code length of the codec's own model (where it
-has one), and relative squared error beside it; peak memory beyond samples and coder; and the
-function that a profile of both directions shows on top. Without arguments: stores under results/, else synthetic ones.
+has one), and relative squared error beside it; peak memory beyond samples and coder, decoders in processes of their own
+apart; and the function that a profile of both directions shows on top. Rows whose network ships run it. The first
+line says which commit, which machine, and how busy that was. Without arguments: stores under results/, else synthetic.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import csv
 import json
 import os
 import pstats
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,26 +33,29 @@ from lamofc import codecs, features  # noqa: E402
 from lamofc.dtypes import to_float32  # noqa: E402
 from lamofc.errors import ConfigError  # noqa: E402
 from lamofc.interfaces import Coder, Sample, TensorSpec  # noqa: E402
+from lamofc.networks import files as networks  # noqa: E402
 from lamofc.store import FeatureReader  # noqa: E402
 
 COLUMNS = ("features", "codec", "point", "bits/point", "loss %", "rel. MSE", "encode MB/s", "decode MB/s",
            "encode MB/s x2", "decode MB/s x2", "peak MB", "bottleneck")  # fmt: skip
-MAX_BYTES = 1 << 23  # native bytes of a store that are used
+MAX_CALIBRATION = 8.0  # MB of native features that codecs are fitted on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="*", type=Path)
-    parser.add_argument("--codecs", help="rows of config/codecs.yaml, joined by commas; all without networks if absent")
+    parser.add_argument("--codecs", help="rows of config/codecs.yaml, joined by commas; all if absent")
     parser.add_argument("--points", choices=["ends", "middle", "all"], default="middle")
     parser.add_argument("--seconds", type=float, default=0.5, help="least time for each measurement")
+    parser.add_argument("--megabytes", type=float, default=8, help="of each store that are used, at least one sample")
     parser.add_argument("--tsv", type=Path, help="write the table here as well")
     options = parser.parse_args()
     arms = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
-    wanted = options.codecs.split(",") if options.codecs else [n for n, a in arms.items() if not _network(a)]
+    wanted = options.codecs.split(",") if options.codecs else [n for n, a in arms.items() if "transfer" not in a]
     rows = []
+    print(f"# {_conditions()}", flush=True)
     print(_line(COLUMNS), flush=True)
-    for name, specs, samples, calibration in _sources(options.stores):
+    for name, specs, samples, calibration in _sources(options.stores, options.megabytes):
         for arm in wanted:
             for row in _measure(arms[arm], specs, samples, calibration, options):
                 rows.append((name, arm, *row))
@@ -60,18 +65,35 @@ def main() -> None:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
 
 
-def _network(arm: dict) -> bool:
-    return bool(getattr(codecs.load(arm["codec"]), "network_field", None))
+def _network(arm: dict) -> dict[str, np.ndarray]:
+    """Arrays of the network that a row runs and that ships; none for rows without one."""
+    field = getattr(codecs.load(arm["codec"]), "network_field", None)
+    if not field:
+        return {}
+    name = getattr(codecs.build(arm["codec"], arm.get("parameters", {})), field)
+    row = yaml.safe_load((ROOT / "config/networks.yaml").read_text())[name]
+    if "sha256" not in row:
+        raise ConfigError(f"network {name} does not ship")
+    return {networks.PREFIX + k: v for k, v in networks.read(networks.shipped(name, row, ROOT)).items()}
 
 
-def _sources(stores: Sequence[Path]) -> Iterator[tuple[str, Sequence[TensorSpec], list[Sample], Any]]:
+def _conditions() -> str:
+    """Commit, processor, cores, load."""
+    git = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    return f"commit {git.stdout.strip() or 'unknown'}; {processor}, {os.cpu_count()} cores, load {load}"
+
+
+def _sources(stores: Sequence[Path], megabytes: float) -> Iterator[tuple[str, Sequence[TensorSpec], list[Sample], Any]]:
     """(name, specs, samples, calibration samples) of each store."""
     stores = list(stores) or sorted(ROOT.glob("results/**/features/*/test.zarr"))
     for path in stores:
         reader = FeatureReader(path)
         calibration = path.parent / "calibration.zarr"
         held = FeatureReader(calibration) if calibration.is_dir() else reader
-        yield path.parent.name, reader.specs, _some(reader), _some(held)
+        yield path.parent.name, reader.specs, _some(reader, megabytes), _some(held, MAX_CALIBRATION)
     if not stores:
         rng = np.random.default_rng(0)
         specs = [TensorSpec("tokens", "tokens", "float32", (None, 384))]
@@ -80,12 +102,12 @@ def _sources(stores: Sequence[Path]) -> Iterator[tuple[str, Sequence[TensorSpec]
         yield "synthetic", specs, samples, samples
 
 
-def _some(reader: FeatureReader) -> list[Sample]:
+def _some(reader: FeatureReader, megabytes: float) -> list[Sample]:
     out, held = [], 0
     for sample in reader:
         out.append(sample)
         held += _bytes([sample])
-        if held > MAX_BYTES:
+        if held > megabytes * 1e6:
             break
     return out
 
@@ -96,6 +118,7 @@ def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], cali
     with threadpool_limits(1):
         try:
             assets = codecs.fit(codecs.at_point(arm, ladder[0]), specs, calibration) if codecs.needs_fit(arm) else {}
+            assets |= _network(arm)
             coders = [codecs.coder(codecs.at_point(arm, ladder[i]), specs, assets) for i in chosen]
         except ConfigError as error:
             print(f"# {arm['codec']}: {error}", flush=True)

@@ -1,10 +1,12 @@
-"""A second decoder, from docs/bitstream.md alone: the file, the ANS stream, and the codecs identity and topk.
+"""A second decoder, from docs/bitstream.md alone: the file, the ANS stream, and the codecs identity, topk and hadamard.
 
 Slow, plain and free of the library's code, so that both must be right for them to agree.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import math
 import zlib
@@ -118,22 +120,28 @@ def bounds(frequencies):
     return [*out, 2**24]
 
 
-def laplace(t):
+def table(t, family):
     """Bounds and reach of a table of the bank."""
-    sigma, tails = 2 ** ((t - 16) / 4), [1.0]
+    sigma, tails, shift = 2 ** ((t - 16) / 4), [1.0], {"gauss+1/4": 0.25, "gauss+1/2": 0.5}.get(family)
     while tails[-1] > 2**-15 or len(tails) < 3:
-        tails.append(math.exp(-(len(tails) - 0.5) * math.sqrt(2) / sigma))
+        y = len(tails) - 0.5
+        tails.append(math.exp(-y * math.sqrt(2) / sigma) if family == "laplace" else math.erfc(y / sigma / 2**0.5))
     reach = len(tails) - 2
-    inner = [tails[abs(v)] - tails[abs(v) + 1] for v in range(-reach, reach + 1)]
-    inner = [p if v == 0 else p / 2 for v, p in zip(range(-reach, reach + 1), inner, strict=True)]
-    escape = max(tails[-1], 2**-14)
+    values = range(-reach, reach + 1)
+    if shift is None:
+        inner = [(tails[abs(v)] - tails[abs(v) + 1]) / (2 if v else 1) for v in values]
+        escape = max(tails[-1], 2**-14)
+    else:
+        edges = [math.erf((v - 0.5 + shift) / sigma / 2**0.5) for v in range(-reach, reach + 2)]
+        inner = [max((high - low) / 2, 2**-40) for low, high in itertools.pairwise(edges)]
+        escape = max(1 - sum(inner), 2**-14)
     shares = [p * (1 - escape) / sum(inner) for p in inner] + [escape]
     return bounds([max(1, round(p * 2**20)) for p in shares]), reach
 
 
 def integers(ans, count):
-    table = bounds([max(1, round(0.75**k * 2**18)) for k in range(32)])
-    classes, out = [ans.symbol(table) for _ in range(count)], [0] * count
+    shares = bounds([max(1, round(0.75**k * 2**18)) for k in range(32)])
+    classes, out = [ans.symbol(shares) for _ in range(count)], [0] * count
     for k in sorted(set(classes) - {0}):
         members = [i for i in range(count) if classes[i] == k]
         for i, u in zip(members, ans.uniforms(len(members), 2**k), strict=True):
@@ -141,12 +149,14 @@ def integers(ans, count):
     return out
 
 
-def grouped(ans, count, index):
+def grouped(ans, count, index, family="laplace"):
     """One row."""
+    if not count:
+        return []
     low = max(0, (index - 40) // 4 + 1)
     below = ans.uniforms(count, 2**low)
-    table, reach = laplace(index - 4 * low)
-    values = [ans.symbol(table) - reach for _ in range(count)]
+    limits, reach = table(index - 4 * low, family)
+    values = [ans.symbol(limits) - reach for _ in range(count)]
     escaped = [i for i in range(count) if values[i] > reach]
     for i, z in zip(escaped, integers(ans, len(escaped)), strict=True):
         values[i] = (z // 2 + reach + 1) * (-1 if z % 2 else 1)
@@ -198,3 +208,72 @@ def topk(data, channels, count, step):
         size = least + (2 * f if f >= 0 else -2 * f - 1)
         out[c][i] = (-size if sign else size) * step
     return out
+
+
+def histogram(ans, count, size):
+    if not count:
+        return []
+    mode = ans.uniform(5)
+    if mode == 0:
+        return ans.uniforms(count, size)
+    if mode == 1:
+        return [ans.uniform(size)] * count
+    resolution, first, last, index = 2 ** (mode - 2), ans.uniform(size), ans.uniform(size), ans.uniform(40)
+    limits, reach = table(index, "laplace")
+    levels = list(itertools.accumulate(ans.symbol(limits) - reach for _ in range(last - first + 1)))
+    weights = [round(2 ** ((level - 1) / resolution)) if level else 0 for level in levels]
+    excess = max(0, sum(weights).bit_length() - 23)
+    limits = bounds([max(1, w >> excess) for w in weights])
+    return [ans.symbol(limits) + first for _ in range(count)]
+
+
+def rotated_back(vector):
+    """Inverse of the signs and Walsh-Hadamard transforms, float64."""
+    n = len(vector)
+    sizes = [1 << k for k in reversed(range(n.bit_length())) if n >> k & 1]
+    rounds = [(b"first", sizes), (b"second", sizes[::-1])][: min(len(sizes), 2)]
+    for seed, blocks in reversed(rounds):
+        out = []
+        for size in blocks:
+            block, half = vector[len(out) : len(out) + size], 1
+            while half < size:
+                pairs = [(block[i & ~half], block[i | half]) for i in range(size)]
+                block = [a - b if i & half else a + b for i, (a, b) in enumerate(pairs)]
+                half *= 2
+            out += [x * size**-0.5 for x in block]
+        stream = hashlib.shake_256(seed).digest(-(-n // 8))
+        vector = [-x if stream[i // 8] >> (7 - i % 8) & 1 else x for i, x in enumerate(out)]
+    return vector
+
+
+def lattice_points(ans, count, dimension, sigma):
+    """Blocks of coordinates."""
+    moved, t = histogram(ans, count, 2), min(max(round(4 * math.log2(sigma)) + 16, 0), 143)
+    out = [None] * count
+    for c, family in enumerate(("gauss", "gauss+1/2")):
+        where = [i for i in range(count) if moved[i] == c]
+        free = grouped(ans, (dimension - 1) * len(where), t, family)
+        blocks = [free[k :: len(where)] for k in range(len(where))]
+        for p in (0, 1):
+            last = "gauss+1/4" if c else ("gauss", "gauss+1/2")[p]
+            chosen = [k for k in range(len(where)) if sum(blocks[k]) % 2 == p]
+            for k, h in zip(chosen, grouped(ans, len(chosen), max(t - 4, 0), last), strict=True):
+                blocks[k].append(2 * (-1 - h if c and p else h) + p)
+        for i, block in zip(where, blocks, strict=True):
+            out[i] = [x + c / 2 for x in block]
+    return out
+
+
+def hadamard(payload, side, rows, width, quantiser, level):
+    """Vectors of a tensor, lists of float; quantisers with an entropy coder."""
+    sizes = Ans(side)
+    scales = [2 ** ((s - 2048) / 16) for s in around(sizes, rows, 4096)]
+    ans, count, values = Ans(payload), rows * width, []
+    if quantiser != "uniform":
+        dimension, scale = {"d4": (4, level * 2**-0.25), "e8": (8, level)}[quantiser]
+        blocks = lattice_points(ans, count // dimension, dimension, 1 / scale)
+        values = [x * scale for block in blocks for x in block]
+    t = round(4 * math.log2(1 / level)) + 16
+    values += [s * level for s in grouped(ans, count - len(values), t, "gauss")]
+    assert ans.done() and sizes.done()
+    return [[x * s for x in rotated_back(values[i * width : (i + 1) * width])] for i, s in enumerate(scales)]

@@ -43,3 +43,15 @@ def test_ans_stream_of_topk(tmp_path, keep):
         found = reference_decoder.topk(sections["out"], 6, count, 0.02)
         wanted = sample["out"].T
         assert np.array_equal(np.array(found, np.float64).reshape(wanted.shape).astype(np.float32), wanted)
+
+
+@pytest.mark.parametrize(("quantiser", "level"), [("uniform", 0.05), ("d4", 0.4), ("e8", 0.1), ("e8", 1.6)])
+def test_rotation_and_lattices_of_hadamard(tmp_path, quantiser, level):
+    write(tmp_path / "a.lmfc", "hadamard", quantiser=quantiser, level=level)
+    _, packets = reference_decoder.read((tmp_path / "a.lmfc").read_bytes())
+    for (shapes, sections, _), sample in zip(packets, BitstreamReader(tmp_path / "a.lmfc", {}), strict=True):
+        for name, width in (("out", 6), ("pool", 5)):
+            rows, parts = (shapes[name][0] if name == "out" else 1), (sections[name], sections[f"{name}/sizes"])
+            found = reference_decoder.hadamard(*parts, rows, width, quantiser, level)
+            wanted = sample[name].reshape(rows, width).astype(np.float64)
+            assert np.allclose(np.array(found, np.float64).reshape(wanted.shape), wanted, rtol=2e-3, atol=1e-4)

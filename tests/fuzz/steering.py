@@ -62,8 +62,8 @@ class Run:
             return run._taken(decoder, count, table.model, table.floor, table.size)
 
         def take_rows(decoder: ans.Decoder, count: int, tables: ans.Rows) -> np.ndarray:
-            floor = tables.floor / max(len(tables.models), 1)
-            rows = [run._taken(decoder, count, m, floor, tables.symbols) for m in tables.models]
+            floor = tables.floor / max(len(tables), 1)
+            rows = [run._taken(decoder, count, m, floor, tables.rows.shape[1]) for m in tables.models]
             return np.concatenate([np.empty(0, np.int32), *rows]).reshape(len(rows), count)
 
         def take_uniform(decoder: ans.Decoder, count: int, size: int) -> np.ndarray:

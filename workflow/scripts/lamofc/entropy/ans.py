@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 
 import constriction
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from lamofc.errors import BitstreamError
 
 _MODELS = constriction.stream.model
+_ANY = _MODELS.Categorical(perfect=False)  # a table for each symbol
+_FEW, _SMALL = 40, 1600  # symbols of a row, and these times those of its table, up to which that is faster
 _MAX_UNIFORM_BITS = 16
 _SLACK_BITS = 64.0  # state of the coder, and the rounding of frequencies to 24 bits
 # From an empty stack, any number of last symbols 0 costs nothing, which the decoder's bound would take for a forgery:
@@ -46,20 +48,34 @@ class Rows:
 
     def __init__(self, frequencies: np.ndarray) -> None:
         rows = np.maximum(np.asarray(frequencies, np.int64), 1)
-        totals, make = rows.sum(1), _MODELS.Categorical
+        totals = rows.sum(1)
         if rows.shape[1] < 2 or totals.max(initial=0) >= 1 << 24:
             raise ValueError(f"tables of {rows.shape[1]} symbols: each needs 2 symbols and a total less than 2^24")
-        self.symbols = rows.shape[1]
-        self.models = [make(row, perfect=False) for row in np.ascontiguousarray(rows, np.float64)]
+        self.rows = np.ascontiguousarray(rows, np.float64)
         # bits that a symbol of each row costs at least
         self.floor = sum((0.98 * np.log2(totals / rows.max(1))).tolist())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def models(self) -> list[object]:
+        """One for every row."""
+        return [_MODELS.Categorical(row, perfect=False) for row in self.rows]
+
+    def by_symbol(self, count: int) -> np.ndarray | None:
+        """Frequencies of every symbol's table, row after row: for few symbols a row, one call with a table for each
+        symbol takes less than a model and a call for each row. None for more."""
+        if count > _FEW or count * self.rows.shape[1] > _SMALL:
+            return None
+        return np.repeat(self.rows, count, 0)
 
 
 class Encoder:
     """Collects symbols; `bytes` codes them all."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[np.ndarray, object]] = []
+        self._parts: list[tuple[np.ndarray, object] | tuple[np.ndarray, object, np.ndarray]] = []
         self._floor = 0.0
 
     def put(self, symbols: np.ndarray, table: Table) -> None:
@@ -69,7 +85,11 @@ class Encoder:
     def put_rows(self, symbols: np.ndarray, tables: Rows) -> None:
         """As `put` for (rows, n) with a table for each row."""
         rows = np.ascontiguousarray(symbols, np.int32)
-        self._parts += zip(rows, tables.models, strict=True)
+        frequencies = tables.by_symbol(rows.shape[1])
+        if frequencies is None:
+            self._parts += zip(rows, tables.models, strict=True)
+        else:
+            self._parts.append((rows.ravel(), _ANY, frequencies))
         self._floor += rows.shape[1] * tables.floor
 
     def put_runs(self, symbols: np.ndarray, runs: Sequence[tuple[int, int, Table]]) -> None:
@@ -96,9 +116,9 @@ class Encoder:
         self._floor += symbols.size * floor
 
     def _coded(self, coder: constriction.stream.stack.AnsCoder) -> bytes:
-        for symbols, model in reversed(self._parts):
+        for symbols, *model in reversed(self._parts):
             if symbols.size:
-                coder.encode_reverse(symbols, model)
+                coder.encode_reverse(symbols, *model)
         return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
 
@@ -147,10 +167,12 @@ class Decoder:
 
     def take_rows(self, count: int, tables: Rows) -> np.ndarray:
         """-> (rows, count) int32, each row under its table."""
-        self._spend(count * tables.floor, count * len(tables.models))
-        if not count or not tables.models:
-            return np.empty((len(tables.models), count), np.int32)
-        decode = self._coder.decode
+        self._spend(count * tables.floor, count * len(tables))
+        if not count or not len(tables):
+            return np.empty((len(tables), count), np.int32)
+        decode, frequencies = self._coder.decode, tables.by_symbol(count)
+        if frequencies is not None:
+            return decode(_ANY, frequencies).reshape(-1, count)
         return np.concatenate([decode(model, count) for model in tables.models]).reshape(-1, count)
 
     def take_uniform(self, count: int, size: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from lamofc.entropy import adaptive
@@ -11,6 +13,7 @@ REACH = 127  # calibrated distributions have this many bins on either side of ze
 _PER_OCTAVE, _OCTAVES = 4, 15
 _PRIOR = 16.0  # how many observations the tensor's own distribution counts for in each channel
 _SENT_LEVELS = 24  # octaves of counts, one level each
+_WEIGHTS = np.append(1, np.int64(64) << np.arange(_SENT_LEVELS + 9, dtype=np.int64))  # encoders count up to 2^32
 
 
 def count(counts: np.ndarray, symbols: np.ndarray) -> None:
@@ -60,12 +63,22 @@ def take(decoder: Decoder, channels: int, count: int, top: int, tables: Rows | N
 def _sent_levels(symbols: np.ndarray, top: int) -> np.ndarray:
     """(channels, 2 top + 1) int32: 0 for symbols that do not occur, else 1 + octaves of their count."""
     width = 2 * top + 1
-    places = symbols + top + width * np.arange(len(symbols), dtype=np.int64)[:, None]
+    places = symbols + (top + width * np.arange(len(symbols), dtype=np.int64))[:, None]
     counts = np.bincount(places.ravel(), minlength=width * len(symbols)).reshape(-1, width)
-    return np.where(counts > 0, 1 + np.rint(np.log2(np.maximum(counts, 1))), 0).astype(np.int32)
+    return _level_of_count(symbols.shape[1])[counts]
+
+
+@lru_cache(maxsize=64)
+def _level_of_count(most: int) -> np.ndarray:
+    """Level of each count 0 .. most, int32."""
+    levels = 1 + np.rint(np.log2(np.maximum(np.arange(most + 1), 1)))
+    levels[0] = 0
+    return levels.astype(np.int32)
 
 
 def _sent_tables(levels: np.ndarray) -> Rows:
-    weights = np.where(levels > 0, np.int64(64) << np.maximum(levels - 1, 0).astype(np.int64), 1)
-    excess = np.maximum(0, np.ceil(np.log2(weights.sum(1))).astype(np.int64) - 23)
-    return Rows(weights >> excess[:, None])
+    weights = _WEIGHTS[levels]
+    sums = weights.sum(1)
+    if sums.max(initial=0) > 1 << 23:
+        weights >>= np.maximum(0, np.ceil(np.log2(sums)).astype(np.int64) - 23)[:, None]
+    return Rows(weights)

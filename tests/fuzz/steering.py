@@ -14,7 +14,7 @@ import numpy as np
 from lamofc.entropy import ans
 
 _MOST = 1 << 17  # symbols of one forgery
-_METHODS = ("__init__", "take", "take_rows", "take_uniform", "close")
+_METHODS = ("__init__", "take", "take_runs", "take_rows", "take_uniform", "close")
 
 
 class TooMany(Exception):
@@ -61,6 +61,10 @@ class Run:
         def take(decoder: ans.Decoder, count: int, table: ans.Table) -> np.ndarray:
             return run._taken(decoder, count, table.model, table.floor, table.size)
 
+        def take_runs(decoder: ans.Decoder, out: np.ndarray, runs: Sequence[tuple[int, int, ans.Table]]) -> None:
+            for first, last, table in runs:
+                out[first:last] = take(decoder, last - first, table)
+
         def take_rows(decoder: ans.Decoder, count: int, tables: ans.Rows) -> np.ndarray:
             floor = tables.floor / max(len(tables), 1)
             rows = [run._taken(decoder, count, m, floor, tables.rows.shape[1]) for m in tables.models]
@@ -72,7 +76,7 @@ class Run:
                 values |= run._taken(decoder, count, *ans._uniform(chunk), chunk).astype(np.int64) << shift
             return values
 
-        new = dict(zip(_METHODS, (start, take, take_rows, take_uniform, lambda decoder: None), strict=True))
+        new = dict(zip(_METHODS, (start, take, take_runs, take_rows, take_uniform, lambda decoder: None), strict=True))
         try:
             for name, method in new.items():
                 setattr(ans.Decoder, name, method)

@@ -199,7 +199,7 @@ def test_matrices_coded_together_cost_what_they_cost_alone(contexts):
     coefficients.put(meter, symbols, together)
     for one, tables in zip(symbols, known, strict=True):
         coefficients.put(alone, [one], coefficients.Layout([tables], (4, 1, 8), contexts))
-        assert coefficients.bits_at_most(one, tables) >= 0.9 * _static_bits(one, tables) - 8
+        assert coefficients.Ceiling(tables).bits(one) >= 0.9 * _static_bits(one, tables) - 8
     assert np.isclose(meter.bits, alone.bits)
     decoder = Decoder(encoder.bytes())
     found = coefficients.take(decoder, together)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamofc.entropy import bank
+from lamofc.entropy import bank, coefficients
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, TensorSpec
 from lamofc.transforms import per_channel, positions, profile, vectors
@@ -64,6 +64,7 @@ class Frame:
         if own.shifts is not None:
             known = np.clip(known + own.shifts, 0, bank.MAX_INDEX)
         self.known, self.near = known.astype(np.int16), (first, *own.block)
+        self.ceiling = coefficients.Ceiling(self.known)
 
 
 def components(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:

@@ -135,7 +135,7 @@ class Coder:
 
     def _dear(self, symbols: np.ndarray, frame: Frame, array: np.ndarray, own: Profile) -> bool:
         """Whether the profile asks for many bits, and for more than coding without it."""
-        if coefficients.bits_at_most(symbols, frame.known) < _SUSPICIOUS * array.size:
+        if frame.ceiling.bits(symbols) < _SUSPICIOUS * array.size:
             return False
         profiled, without = Meter(), Meter()
         layout = coefficients.Layout([frame.known], frame.near, self.contexts)

@@ -56,6 +56,7 @@ class Layout:
         self.segment, first = np.cumsum(new) - 1, np.flatnonzero(new)
         self.groups, self.owners = groups[first], self.owner[first]  # of each segment
         self.expected = self._foretold(first) if contexts and first.size else np.empty((0, self.count))
+        self.sorted = None if contexts else grouped.Sorted(self.known, self.owner, self.rank)
 
     def _foretold(self, first: np.ndarray) -> np.ndarray:
         """(segments, count) int64: expected sizes of the rows before, neighbours included, and the prior."""
@@ -129,12 +130,16 @@ def put(encoder: Encoder, symbols: Sequence[np.ndarray], layout: Layout) -> None
     used = _used(joined, layout)
     for n, choices in zip(used.tolist(), layout.choices, strict=True):
         encoder.put_uniform(n, choices)
+    if layout.sorted:
+        plan = layout.sorted.plan(used)
+        plan.put(encoder, joined.take(layout.source, 0).ravel())
+        return
     rows = _Rows(layout, used)
     if not rows.source.size or not layout.count:
         return
     ordered = joined.take(rows.source, 0)
     edges = np.append(rows.first[rows.group_starts], len(ordered)) * layout.count
-    grouped.Plan(_tables(ordered, rows, layout).ravel(), edges).put(encoder, ordered.ravel())
+    grouped.Plan.of(_tables(ordered, rows, layout).ravel(), edges).put(encoder, ordered.ravel())
 
 
 def _used(symbols: np.ndarray, layout: Layout) -> np.ndarray:
@@ -147,8 +152,6 @@ def _used(symbols: np.ndarray, layout: Layout) -> np.ndarray:
 
 def _tables(ordered: np.ndarray, rows: _Rows, layout: Layout) -> np.ndarray:
     """Bank indices of all rows: what the decoder finds group by group."""
-    if not layout.contexts:
-        return rows.known
     sums = _UNIT * np.add.reduceat(np.minimum(np.abs(ordered), _CAP), rows.first, 0, np.int64)
     shifts = layout.shifts(layout.before(sums, rows.segments), rows.segments)
     return layout.moved(rows.known, np.repeat(shifts, rows.sizes, 0))
@@ -157,29 +160,44 @@ def _tables(ordered: np.ndarray, rows: _Rows, layout: Layout) -> np.ndarray:
 def take(decoder: Decoder, layout: Layout) -> list[np.ndarray]:
     """Inverse of `put` -> int32 matrices."""
     used = np.array([decoder.take_one(n) for n in layout.choices])
-    rows, out = _Rows(layout, used), np.zeros((layout.starts[-1], layout.count), np.int32)
-    seen = np.zeros((len(layout.heights), layout.count), np.int64)
-    for segments, part in rows.groups() if layout.count else ():
-        tables, numbers = rows.known[part], rows.segments[segments]
-        owners = layout.owners[numbers]
-        if layout.contexts:
-            tables = layout.moved(tables, np.repeat(layout.shifts(seen[owners], numbers), rows.sizes[segments], 0))
-        found = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
-        out[rows.source[part]] = found
-        if layout.contexts:
-            sizes = np.minimum(np.abs(found), _CAP)
-            seen[owners] += _UNIT * np.add.reduceat(sizes, rows.first[segments] - part.start, 0, np.int64)
+    out = np.zeros((layout.starts[-1], layout.count), np.int32)
+    if layout.sorted:
+        ordered = np.zeros_like(out)
+        layout.sorted.plan(used).take(decoder, ordered.ravel())
+        out[layout.source] = ordered
+    elif layout.count:
+        _take_groups(decoder, layout, _Rows(layout, used), out)
     return np.split(out, layout.starts[1:-1])
 
 
-def bits_at_most(symbols: np.ndarray, known: np.ndarray) -> float:
-    """Code length of a matrix under tables that do not move, a little above the true one; escapes count in full."""
-    zero, first, each = fitting.prices(np.arange(bank.MAX_INDEX + 1))
-    rows = np.flatnonzero(symbols.any(1))
-    tables, sizes = known[rows], np.abs(symbols[rows])
-    return float(
-        np.maximum(zero, first)[tables].sum(dtype=np.float64) + np.vdot(each[tables], sizes.astype(np.float32))
-    )
+def _take_groups(decoder: Decoder, layout: Layout, rows: _Rows, out: np.ndarray) -> None:
+    """Rows into their places of out, each group under the tables that those before it choose."""
+    seen = np.zeros((len(layout.heights), layout.count), np.int64)
+    for segments, part in rows.groups():
+        numbers = rows.segments[segments]
+        owners = layout.owners[numbers]
+        shifts = np.repeat(layout.shifts(seen[owners], numbers), rows.sizes[segments], 0)
+        tables = layout.moved(rows.known[part], shifts)
+        out[rows.source[part]] = found = grouped.take(decoder, 1, tables.ravel()).reshape(tables.shape)
+        sizes = np.minimum(np.abs(found), _CAP)
+        seen[owners] += _UNIT * np.add.reduceat(sizes, rows.first[segments] - part.start, 0, np.int64)
+
+
+class Ceiling:
+    """Code lengths of a matrix under tables that do not move, a little above the true ones; escapes count in full."""
+
+    def __init__(self, known: np.ndarray) -> None:
+        zero, first, each = fitting.prices(np.arange(bank.MAX_INDEX + 1))
+        self.rows = np.maximum(zero, first)[known].sum(1, dtype=np.float64)
+        self.each = each[known]
+
+    def bits(self, symbols: np.ndarray) -> float:
+        """Of symbols int32, rows of zeros left out."""
+        rows = np.flatnonzero(symbols.any(1))
+        if len(rows) == len(symbols):
+            rows = slice(None)
+        sizes = np.abs(symbols[rows]).astype(np.float32)
+        return float(self.rows[rows].sum() + np.vdot(self.each[rows], sizes))
 
 
 def _groups(count: int) -> np.ndarray:

@@ -49,25 +49,28 @@ def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str =
 class Plan:
     """Single values under one table each, coded as `put` codes them: by group, in a group by table, then in order.
 
-    Groups are runs of `tables`; what sorts and bounds them is found once for all groups, since the encoder knows all.
+    order: which values, sorted so; keys: of each run of equal tables in it, 256 times the group plus the bank index;
+    bounds: where the runs begin, and the number of values. Found once for all groups, since the encoder knows all.
     """
 
-    def __init__(self, tables: np.ndarray, edges: np.ndarray) -> None:
-        """tables (n,) bank indices; edges: first value of every group, and n."""
-        keys = tables.astype(np.uint8)  # sorts in half the time of two bytes
-        if len(edges) > 2:
-            keys = keys + np.repeat(np.arange(len(edges) - 1, dtype=np.uint16) << np.uint16(8), np.diff(edges))
-        self.order = keys.argsort(kind="stable")
-        ordered = keys.take(self.order)
-        starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
-        self._set(ordered.take(starts), np.append(starts, len(ordered)))
-
-    def _set(self, keys: np.ndarray, bounds: np.ndarray) -> None:
+    def __init__(self, order: np.ndarray, keys: np.ndarray, bounds: np.ndarray) -> None:
         tables = (keys & 255).tolist()
+        self.order = order
         self.runs = list(
             zip((keys >> 8).tolist(), tables, *(e.tolist() for e in (bounds[:-1], bounds[1:])), strict=True)
         )
         self.limits = np.repeat(bounds_of(tables), np.diff(bounds))
+
+    @classmethod
+    def of(cls, tables: np.ndarray, edges: np.ndarray) -> Plan:
+        """tables (n,) bank indices; edges: first value of every group, and n."""
+        keys = tables.astype(np.uint8)  # sorts in half the time of two bytes
+        if len(edges) > 2:
+            keys = keys + np.repeat(np.arange(len(edges) - 1, dtype=np.uint16) << np.uint16(8), np.diff(edges))
+        order = keys.argsort(kind="stable")
+        ordered = keys.take(order)
+        starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+        return cls(order, ordered.take(starts), np.append(starts, len(ordered)))
 
     def put(self, encoder: Encoder, symbols: np.ndarray) -> None:
         """symbols (n,) int32 in -LIMIT .. LIMIT."""
@@ -94,8 +97,48 @@ class Plan:
                 if b > a:
                     integers.put(encoder, coded[a:b])
 
+    def take(self, decoder: Decoder, out: np.ndarray) -> None:
+        """Inverse of `put` for a single group, into their places of out (n,) int32."""
+        below = [(t, a, b, decoder.take_uniform(b - a, 1 << _LOW[t])) for _, t, a, b in self.runs if _LOW[t]]
+        values = np.empty(len(self.order), np.int32)
+        for _, table, first, last in self.runs:
+            values[first:last] = decoder.take(last - first, bank.table(_BASE[table]))
+        values -= self.limits
+        _finish(decoder, values[:, None], self.limits[:, None], below)
+        out[self.order] = values
+
     def _groups(self) -> list[list[tuple[int, int, int, int]]]:
         return [list(g) for _, g in groupby(self.runs, itemgetter(0))]
+
+
+class Sorted:
+    """Plans for packets that hold the first rows of matrices whose tables never change: they are sorted once.
+
+    A run is what has equal tables in one matrix; in it, values stand by rank, so that packets hold the first of each.
+    """
+
+    def __init__(self, tables: np.ndarray, owner: np.ndarray, rank: np.ndarray) -> None:
+        """tables (rows, n) bank indices; owner, rank (rows,): matrix of each row, ascending, and place in it."""
+        keys, row = tables.astype(np.uint8).ravel(), np.repeat(np.arange(len(tables)), tables.shape[1])
+        self.order = keys.argsort(kind="stable")
+        row, keys = row.take(self.order), keys.take(self.order)
+        new = (keys[1:] != keys[:-1]) | (np.diff(owner[row]) != 0)
+        self.starts = np.flatnonzero(np.append(True, new)[: len(keys)])
+        self.keys, self.owners = keys.take(self.starts), owner[row].take(self.starts)
+        self.stride = len(tables) + 1
+        runs = np.repeat(np.arange(len(self.starts)), np.diff(np.append(self.starts, len(keys))))
+        self.ranks = runs * self.stride + rank[row]  # ascending
+
+    def plan(self, used: np.ndarray) -> Plan:
+        """used: rows of each matrix -> plan of their values, by their places among all."""
+        wanted = np.arange(len(self.starts)) * self.stride + used[self.owners]
+        ends = self.ranks.searchsorted(wanted)
+        present = np.flatnonzero(ends > self.starts)
+        spans = list(zip(self.starts[present].tolist(), ends[present].tolist(), strict=True))
+        order = np.concatenate([self.order[:0], *(self.order[a:b] for a, b in spans)])
+        keys, counts = self.keys[present], (ends - self.starts)[present]
+        first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+        return Plan(order, keys[first], np.append((np.cumsum(counts) - counts)[first], len(order)))
 
 
 def bounds_of(tables: list[int]) -> np.ndarray:
@@ -115,16 +158,21 @@ def take(decoder: Decoder, count: int, tables: np.ndarray, family: str = "laplac
     decoder.take_runs(values.ravel(), [(a * count, b * count, _table(t, family)) for t, a, b in runs])
     limits = _limits(runs, family)
     values -= limits
-    beyond = values > limits
-    if beyond.any():
-        escaped = np.flatnonzero(beyond)
-        bounds = limits.ravel()[escaped // count].astype(np.int64)
-        values.ravel()[escaped] = _unescape(integers.take(decoder, escaped.size), bounds)
-    for table, first, last, rest in below:
-        values[first:last] = _join(values[first:last], rest.reshape(-1, count), _LOW[table])
+    _finish(decoder, values, limits, below)
     out = np.empty_like(values)
     out[order] = values
     return out
+
+
+def _finish(decoder: Decoder, values: np.ndarray, limits: np.ndarray, below: list[tuple]) -> None:
+    """Escapes and low bits of `values` (rows, n), in place; limits (rows, 1); below: table, rows from and to, bits."""
+    beyond = values > limits
+    if beyond.any():
+        escaped = np.flatnonzero(beyond)
+        bounds = limits.ravel()[escaped // values.shape[1]].astype(np.int64)
+        values.ravel()[escaped] = _unescape(integers.take(decoder, escaped.size), bounds)
+    for table, first, last, rest in below:
+        values[first:last] = _join(values[first:last], rest.reshape(-1, values.shape[1]), _LOW[table])
 
 
 def _put_one(encoder: Encoder, symbols: np.ndarray, table: int, family: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
@@ -25,7 +26,9 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from lamofc import features, models, packet, tasks  # noqa: E402
 from lamofc.codecs import kvtc, tailor, uq_ec  # noqa: E402
+from lamofc.interfaces import Sample  # noqa: E402
 from lamofc.jsonio import read_lines  # noqa: E402
+from lamofc.models import whisper  # noqa: E402
 from lamofc.store import FeatureReader  # noqa: E402
 
 STEPS = (0.4, 0.8, 1.6, 3.2)
@@ -79,8 +82,27 @@ class Bench:
             sections = coder.encode(sample)
             sizes.append(len(packet.pack(i, features.lengths(sample, self.specs), sections, 0)))
             decoded.append(coder.decode(sections, {k: v.shape for k, v in sample.items()}))
+        return sizes, self.damages(decoded)
+
+    def damages(self, decoded: list[Sample]) -> list[float]:
+        """The task's damage; of transcripts by Whisper the KL of forced tokens, which is finer than edits of words."""
+        if isinstance(self.model, whisper.Model):
+            pairs = zip(decoded, self.samples, self.lines, strict=True)
+            return [forced_divergence(self.model, d, s, x["output"]) for d, s, x in pairs]
         outputs = self.model.tail(decoded, [x["side"] for x in self.lines])
-        return sizes, [self.task.damage(o, x["output"]) for o, x in zip(outputs, self.lines, strict=True)]
+        return [self.task.damage(o, x["output"]) for o, x in zip(outputs, self.lines, strict=True)]
+
+
+@torch.inference_mode()
+def forced_divergence(model: whisper.Model, decoded: Sample, sample: Sample, text: str) -> float:
+    """Mean KL (nats a token) of the distributions over the uncompressed run's transcript."""
+    ids = torch.tensor([model.prompt + model.tokenizer.encode(" " + text, add_special_tokens=False)])
+    logs = []
+    for one in (sample, decoded):
+        states = torch.from_numpy(np.array(one["encoder"], np.float32))[None]
+        hidden = model.net.model.decoder(input_ids=ids, encoder_hidden_states=states).last_hidden_state
+        logs.append(model.net.proj_out(hidden[:, len(model.prompt) - 1 :]).double().log_softmax(-1))
+    return float((logs[0].exp() * (logs[0] - logs[1])).sum(-1).mean())
 
 
 def difference(

@@ -75,8 +75,7 @@ class Layout:
 
 
 def _blocks(matrix: np.ndarray, block: tuple[int, int], inverse: bool) -> np.ndarray:
-    matrices = (_dct(n, matrix.dtype.name) for n in block)
-    rows, columns = (m.T if inverse else m for m in matrices)
+    rows, columns = (_dct(n).T if inverse else _dct(n) for n in block)
     cube = np.ascontiguousarray(matrix).reshape(-1, block[1]) @ columns.T
     if block[0] > 1:
         cube = np.matmul(rows, cube.reshape(-1, *block))
@@ -84,12 +83,9 @@ def _blocks(matrix: np.ndarray, block: tuple[int, int], inverse: bool) -> np.nda
 
 
 @lru_cache(maxsize=256)
-def _dct(size: int, dtype: str) -> np.ndarray:
-    """Orthonormal DCT-II matrix (size, size), frequencies as rows: that of float32 in any dtype.
-
-    Products of unequal dtypes take several times as long.
-    """
+def _dct(size: int) -> np.ndarray:
+    """Orthonormal DCT-II matrix (size, size) float32, frequencies as rows."""
     k, n = np.arange(size)[:, None], np.arange(size)[None]
     matrix = np.sqrt(2 / size) * np.cos(np.pi * k * (2 * n + 1) / (2 * size))
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32).astype(dtype)
+    return matrix.astype(np.float32)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
-@pytest.mark.parametrize("overlay", ["config", "quick", "full", "paper", "predecessor"])
+@pytest.mark.parametrize("overlay", ["config", "quick", "full", "further-audio", "paper", "predecessor"])
 def test_shipped_configurations_make_a_plan(overlay):
     plan = Plan(DEFAULT | yaml.safe_load((ROOT / f"config/{overlay}.yaml").read_text()), ROOT)
     assert plan.pairs and {c for c, _ in plan.pairs} == set(plan.curves)

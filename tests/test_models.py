@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_audio_lm
 import torch
 
 from lamofc import models
@@ -57,6 +58,7 @@ REAL = [
     ("causal_lm", "smollm2-135m", "layer0", None, {}, prompts),
     ("whisper", "whisper-tiny-en", "encoder", None, {}, sounds),
     ("whisper", "whisper-tiny-en", "encoder", None, {"trim_seconds": 0}, sounds),
+    ("whisper", "whisper-base", "encoder", None, {}, sounds),
 ]
 
 
@@ -114,6 +116,31 @@ def test_any_causal_lm_is_a_config_row(make, dtype, tmp_path):
     make(tmp_path)
     model = models.build({"family": "causal_lm", "options": {"dtype": dtype}}, tmp_path, "layer2")
     assert_identity(model, *prompts(5, vocabulary=128))
+
+
+LANGUAGES = ["<|en|>", "<|transcribe|>"]
+
+
+@pytest.mark.parametrize("told", [[], LANGUAGES], ids=["english", "multilingual"])
+def test_a_whisper_of_any_size_is_a_config_row(told, tmp_path):
+    """Models of many languages are told which, and what to do; those of English alone have other ids and are not."""
+    from lamofc.convert.tiktoken_bpe import write_tokenizer
+
+    torch.manual_seed(0)
+    ranks = {bytes([b]): b for b in range(256)}
+    size = 51865 if told else 51864  # what tells the two kinds apart
+    names = ["<|endoftext|>", "<|startoftranscript|>", *told, "<|notimestamps|>"]
+    special = {name: 256 + i for i, name in enumerate(names)}
+    write_tokenizer(ranks, special, tmp_path)
+    tiny_audio_lm.save_whisper(tmp_path, vocab_size=size, max_target_positions=64)
+    model = models.build({"family": "whisper", "options": {"max_tokens": 6}}, tmp_path, "encoder")
+    assert (
+        model.prompt == [special[n] for n in names[1:]]
+        and model.stop == 256
+        and model.last_text == max(special.values())
+    )
+    assert_identity(model, *sounds(3))
+    assert model.specs[0].shape == (None, 16)
 
 
 def test_the_prompt_never_reads_the_head(tmp_path):

@@ -53,3 +53,25 @@ def test_a_score_at_chance_is_not_called_above_it(made, tmp_path):
     tidy, *_ = importlib.import_module("tables.models").make(tmp_path / "scores.tsv", tmp_path / "outcomes.parquet")
     row = tidy.set_index("curve").loc[curve]
     assert row.chance == 25 and not row.above_chance
+
+
+def test_the_rate_of_samples_that_do_not_count_stands_beside_the_score(made, tmp_path):
+    tidy, printed, samples, scores = made
+    assert tidy.contrast.isna().all() and "contrast" not in printed
+    curve = next(c for c in scores.curve if c.startswith("capitals"))
+    own, samples = samples.curve == curve, samples.copy()
+    for name in ("", "reference."):
+        samples.loc[own, f"{name}counted"] = [float(k % 2) for k in range(own.sum())]
+        samples.loc[own, f"{name}correct"] = [float(k % 2 or k % 6 == 0) for k in range(own.sum())]
+    samples.loc[own, "task"] = "refusal"
+    scores.to_csv(tmp_path / "scores.tsv", sep="\t", index=False)
+    samples.to_parquet(tmp_path / "outcomes.parquet")
+    tidy, printed, _ = importlib.import_module("tables.models").make(
+        tmp_path / "scores.tsv", tmp_path / "outcomes.parquet"
+    )
+    row = tidy.set_index("curve").loc[curve]
+    low, high = statistics.wilson(10, 30)  # every third of the 30 that do not count
+    assert row.contrast == pytest.approx(100 / 3)
+    assert (row.contrast_low, row.contrast_high) == pytest.approx((100 * low, 100 * high))
+    assert row.score_low == pytest.approx(100 * statistics.wilson(30, 30)[0]), "the interval of those that count"
+    assert tidy.contrast.notna().sum() == 1 and "contrast" in printed

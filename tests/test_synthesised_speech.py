@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from lamofc import datasets
-from lamofc.datasets import requests, speakable
+from lamofc.datasets import requests, speakable, synthesised_speech
 from lamofc.speech import voices
 from lamofc.tasks import items
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("espeakng", "flite", "wordnet-base", "bsdgames")
+PACKAGES = ("espeakng", "flite", "wordnet-examples", "bsdgames")
 
 
 def test_no_voice_and_no_request_is_in_two_parts():
@@ -25,7 +25,18 @@ def test_no_voice_and_no_request_is_in_two_parts():
     for a, b in itertools.combinations(requests.ALL.values(), 2):
         assert not set(a) & set(b)
     learnt = {w for r in requests.LEARNT for w in r.split()}
-    assert not {w for part in requests.HARMFUL.values() for r in part for w in r.split()} - learnt
+    assert not {w for part in ("calibration", "test") for r in requests.ALL[part] for w in r.split()} - learnt
+
+
+def test_a_harmful_and_a_harmless_request_are_asked_in_turn():
+    for part in ("calibration", "test"):
+        asked = speakable._requests(part)
+        ordered = synthesised_speech._ordered(asked, np.random.default_rng(0))
+        assert sorted(ordered) == sorted(asked) and ordered != asked
+        assert [r.harmful for r in ordered] == [True, False] * (len(asked) // 2)
+        assert Counter(r.text.rsplit(" ", 1)[-1] for r in asked if r.harmful).keys() & {
+            r.text.rsplit(" ", 1)[-1] for r in asked if not r.harmful
+        }, "about the same things"
 
 
 def test_words_of_held_sentences_stay_in_others():
@@ -48,7 +59,9 @@ def test_parts_share_words_alone(tmp_path):
     packages = {name: ROOT / "resources/packages" / name for name in PACKAGES}
     if missing := [name for name, folder in packages.items() if not folder.is_dir()]:
         pytest.skip(f"not fetched: {', '.join(missing)}")
-    options = {"kind": "capital", "truth": "options", "held": {"calibration": 4, "test": 4}, "train": 200}
+    few = {"calibration": 4, "test": 4}
+    options = {"kind": "capital", "truth": "options", "options": 2, "named": True, "held": few, "places": few,
+               "train": 200}  # fmt: skip
     for name in ("once", "again"):
         datasets.build("synthesised_speech", packages, tmp_path / name, options, seed=7)
     once, again = ((tmp_path / name / "items.jsonl").read_bytes() for name in ("once", "again"))
@@ -58,7 +71,12 @@ def test_parts_share_words_alone(tmp_path):
     for a, b in itertools.combinations(by_part.values(), 2):
         assert not {i["said"] for i in a} & {i["said"] for i in b}
         assert not {i["voice"]["voice"] for i in a} & {i["voice"]["voice"] for i in b}
-    assert all(len(set(i["options"])) == 4 for i in by_part["test"])
+    for item in by_part["test"]:
+        assert len(set(item["options"])) == 2 and item["said"].endswith(
+            " is it {} or {}".format(*map(str.strip, item["options"]))
+        )
+    places = [{i["said"].split(" is it ")[0] for i in by_part[part]} for part in ("test", "train")]
+    assert len(places[0]) == len(by_part["test"]) and not set.intersection(*places)
     for item in by_part["test"][:3]:
         sound = [items.audio(tmp_path / name / item["audio"]) for name in ("once", "again")]
         assert np.array_equal(*sound) and 0.3 < np.abs(sound[0]).max() < 0.7

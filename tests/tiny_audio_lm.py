@@ -29,10 +29,10 @@ def whisper_config(**more):
     return WhisperConfig(**sizes | more)
 
 
-def save_whisper(folder: Path) -> None:
+def save_whisper(folder: Path, **more) -> None:
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    WhisperForConditionalGeneration(whisper_config()).save_pretrained(folder)
+    WhisperForConditionalGeneration(whisper_config(**more)).save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=16).save_pretrained(folder)
 
 

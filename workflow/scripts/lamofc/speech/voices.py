@@ -13,14 +13,21 @@ import numpy as np
 from lamofc.datasets.folder import PARTS, SAMPLE_RATE, TRAIN
 
 _ACCENTS = ("en-us",)
-_LEARNT = ("", "+f1", "+f2", "+f4", "+m1", "+m2", "+m3", "+m4", "+m6", "+Annie", "+Andy", "+Alicia", "+Mike", "+Lee",
-           "+ed", "+linda", "+rob", "+john", "+paul", "+michel")  # fmt: skip
+_LEARNT = ("", "+f1", "+f2", "+f4", "+m1", "+m2", "+m3", "+m4", "+m6", "+m8", "+Alex", "+Alicia", "+Andrea", "+Andy",
+           "+Annie", "+Gene", "+Hugo", "+Lee", "+Marco", "+Mario", "+Michael", "+Mike", "+Reed", "+anika", "+antonio",
+           "+aunty", "+belinda", "+benjamin", "+boris", "+caleb", "+david", "+ed", "+edward", "+ian", "+iven", "+john",
+           "+klatt2", "+linda", "+max", "+michel", "+miguel", "+pablo", "+paul", "+pedro", "+quincy", "+rob", "+robert",
+           "+shelby", "+travis", "+victor", "+zac")  # fmt: skip
 VOICES = {  # part -> Flite's voices, variants of eSpeak NG's
     TRAIN: (("awb", "rms", "kal16"), _LEARNT),
     PARTS[0]: ((), ("+f3", "+m7", "+steph")),
     PARTS[1]: (("slt",), ("+f5", "+m5", "+adam")),
 }
-HUMAN_SHARE = 0.25  # of utterances, where a part has voices of people
+PEOPLE = {TRAIN: 0.4, PARTS[0]: 0.0, PARTS[1]: 0.25}  # share of utterances by voices built from recordings
+_SPEEDS = (90, 126)  # percent, of these voices in training: faster is higher and from a smaller head, so that three
+# men's voices become those of more people
+_RANGES = {TRAIN: {"rate": (140, 220), "pitch": (20, 85), "spread": (25, 75)}}
+_PLAIN = {"rate": (150, 200), "pitch": (30, 75), "spread": (35, 65)}
 EDGE = 0.1  # seconds of silence kept at either end
 _QUIET = 200  # of 32768
 
@@ -28,11 +35,13 @@ _QUIET = 200  # of 32768
 def draw(part: str, rng: np.random.Generator) -> dict[str, Any]:
     """A voice of the part, and for eSpeak NG how it speaks: what `say` takes."""
     people, variants = VOICES[part]
-    if people and rng.random() < HUMAN_SHARE:
-        return {"engine": "flite", "voice": people[int(rng.integers(len(people)))]}
+    if rng.random() < PEOPLE[part]:
+        speed = {"speed": int(rng.integers(*_SPEEDS))} if part == TRAIN else {}
+        return {"engine": "flite", "voice": people[int(rng.integers(len(people)))]} | speed
     voice = _ACCENTS[int(rng.integers(len(_ACCENTS)))] + variants[int(rng.integers(len(variants)))]
-    numbers = {"rate": (150, 200), "pitch": (30, 75), "spread": (35, 65)}
-    return {"engine": "espeak", "voice": voice} | {k: int(rng.integers(*v)) for k, v in numbers.items()}
+    return {"engine": "espeak", "voice": voice} | {
+        k: int(rng.integers(*v)) for k, v in _RANGES.get(part, _PLAIN).items()
+    }
 
 
 class Speakers:
@@ -43,9 +52,16 @@ class Speakers:
         self.packages = dict(packages)
         self._process = ProcessPoolExecutor(1, mp_context=get_context("fork"))
 
-    def say(self, text: str, engine: str, **how: Any) -> np.ndarray:
-        """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut to `EDGE` seconds at either end."""
+    def say(self, text: str, engine: str, speed: int = 100, **how: Any) -> np.ndarray:
+        """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut to `EDGE` seconds at either end.
+
+        speed: percent, as a tape that runs faster: pitch and formants rise with it.
+        """
         sound = self._process.submit(_say, self.packages, engine, text, how).result().astype(np.float64)
+        if speed != 100:
+            from scipy.signal import resample_poly
+
+            sound = resample_poly(sound, 100, speed)
         sound *= 16384 / max(1.0, np.abs(sound).max())
         loud = np.flatnonzero(np.abs(sound) > _QUIET)
         edge = np.zeros(round(EDGE * SAMPLE_RATE))

@@ -2,20 +2,17 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import synthetic_results
+from browser import BROWSER, FLAGS
 
 from lamofc.results import leaderboard, targets
 
 SCRIPTS = Path(leaderboard.__file__).parents[2]
-BROWSER = next((b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-extensions", "--enable-logging=stderr"]  # fmt: skip
 CONFIG = """# codecs
 identity: {codec: identity, ladder: [raw]}
 uq-ec:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import pandas as pd
 import pytest
 import yaml
@@ -121,6 +124,49 @@ def test_rate_falls_along_every_ladder(run):
     for (_, codec), rows in run.groupby(["curve", "codec"], sort=False):
         steps = rows.bytes.diff().dropna()
         assert (steps <= 0).all() if codec == "cast" else (steps < 0).all(), codec
+
+
+SHOWN = ["figures/rate_score.svg", "figures/heatmap-vision.svg", "tables/codecs.html", "leaderboard.html"]
+# Runs in the report: opens the folders, then a caption; the page then says what it shows.
+CLICKS = """
+addEventListener("load", async () => {
+  const pause = () => new Promise(done => setTimeout(done, 300));
+  const leaves = text => [...document.querySelectorAll("a,li,td,div,span")].filter(
+    e => !e.closest(".document") && !e.children.length && e.textContent.trim() === text);
+  const seen = [];
+  await pause();
+  for (const folder of ["Figures", "all curves"]) { leaves(folder).at(-1).click(); await pause(); }
+  let line = leaves("rate_score").at(-1);
+  while (line.querySelectorAll("a,button").length < 2) line = line.parentElement;
+  line.querySelectorAll("a,button")[1].click();
+  await pause();
+  document.body.dataset.seen = document.body.innerText;
+});
+"""
+
+
+def test_figures_tables_and_the_report_follow_from_the_run(run, project):
+    """One figure is drawn again alone, in seconds; the report opens without a network and says how figures are read."""
+    targets = [f"results/tiny/{name}" for name in SHOWN]
+    done = snakemake(project, *targets)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert (project / "results/tiny/figures/heatmap-vision.pdf").is_file()
+    script = project / "workflow/scripts/figures/rate_score.py"
+    script.write_text(script.read_text() + "# edited\n")
+    assert planned(project, targets[0]) == {"draw": 1}
+    assert snakemake(project, targets[0]).returncode == 0
+    done = snakemake(project, "--report", "results/tiny/report.html", *targets)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    page = (project / "results/tiny/report.html").read_text()
+    end = page.rindex("</body>")
+    (project / "clicked.html").write_text(f"{page[:end]}<script>{CLICKS}</script>{page[end:]}")
+    if not browser.BROWSER:
+        pytest.skip("no Chromium: the report is made but not opened")
+    command = [browser.BROWSER, *browser.FLAGS, "--virtual-time-budget=9000", "--dump-dom"]
+    shown = subprocess.run([*command, (project / "clicked.html").as_uri()], capture_output=True, text=True, timeout=300)
+    seen = html.unescape(re.search(r'data-seen="([^"]*)"', shown.stdout)[1])
+    assert "Which codec keeps which task at which rate?" in seen, seen
+    assert not [line for line in shown.stderr.splitlines() if "CONSOLE" in line and "tailwind" not in line]
 
 
 def test_second_call_does_nothing(run, project):

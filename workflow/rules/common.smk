@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 # A plan is millions of objects that live as long as the run: looking through them again and again took a fifth of it.
 gc.freeze()
@@ -11,7 +12,7 @@ gc.set_threshold(200_000, 20, 20)
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
-from lamofc import codecs, inputs, lock, worker
+from lamofc import codecs, inputs, lock, rounds, worker
 from lamofc.config import Plan
 from lamofc.errors import LamofcError
 from lamofc.provenance import sources
@@ -23,6 +24,8 @@ except LamofcError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = config["results"].rstrip("/")
+
+rounds.one_timer(JobScheduler)
 
 if workflow.is_main_process:
     try:

@@ -184,6 +184,10 @@ FRAMING = {
     "jpegxl": 150,
     "jpeg2k": 180,
 }  # bytes that the libraries' own streams begin with
+# bits per value that narrow tensors may cost more: a step in typical RMS is smaller where vectors have four values,
+# SZ3 predicts across columns, pictures are cut otherwise, vector codecs leave states to a fallback of another step
+WIDTHS = {"kvtc": 0.2, "svd": 0.2, "tailor": 0.2, "sz3": 0.3}
+WIDTHS |= dict.fromkeys(("hevc", "av1", "jpegxl", "jpeg2k", "opq", "orfc", "fcvq"), 0.5)
 
 
 @pytest.mark.parametrize("arm", NUMERIC)
@@ -197,7 +201,8 @@ def test_narrow_tensors_cost_what_their_values_cost(arm):
         held = codecs.fit(entry, specs, [{kind: x} for x in noise[1:]]) if codecs.needs_fit(entry) else {}
         bits[kind] = 8 * sum(map(len, codecs.coder(entry, specs, held).encode({kind: noise[0]}))) / noise[0].size
     framing = 8 * FRAMING.get(ARMS[arm]["codec"], 48) / FLAT["pooled"][0]
-    assert max(bits["ssm"], bits["conv"]) <= bits["tokens"] + 0.5, bits
+    slack = WIDTHS.get(ARMS[arm]["codec"], 0.03)
+    assert max(bits["ssm"], bits["conv"]) <= bits["tokens"] + slack, bits
     assert bits["pooled"] <= bits["tokens"] + framing + 0.3, bits
 
 

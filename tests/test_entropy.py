@@ -9,8 +9,20 @@ import numpy as np
 import pytest
 
 from lamofc.dtypes import BFLOAT16, to_bits
-from lamofc.entropy import adaptive, bank, bits, fitting, grouped, histogram, integers, planes, scales
-from lamofc.entropy.ans import Decoder, Encoder, Table
+from lamofc.entropy import (
+    adaptive,
+    bank,
+    bits,
+    channel_tables,
+    fitting,
+    grouped,
+    histogram,
+    integers,
+    mask,
+    planes,
+    scales,
+)
+from lamofc.entropy.ans import Decoder, Encoder, Rows, Table
 from lamofc.errors import BitstreamError
 
 
@@ -192,6 +204,45 @@ def test_adaptive_follows_rows_and_columns(known):
     usual = np.delete(symbols, 3, 1)
     ideal = empirical_bits(usual[10:20]) + empirical_bits(np.delete(usual, range(10, 20), 0)) + 64 * 10.5
     assert 8 * len(data) < 1.03 * ideal + 64 * 5
+
+
+def test_adaptive_is_within_one_percent_of_the_entropy():
+    """Tables found and sent, one for each of 16 rows of other scales."""
+    symbols = np.concatenate([laplace(0.3 * 1.5**k, (1, 20_000), k) for k in range(16)])
+    encoder = Encoder()
+    adaptive.put(encoder, symbols)
+    assert 8 * len(encoder.bytes()) < 1.01 * sum(map(empirical_bits, symbols))
+
+
+def test_mask_is_within_one_percent_of_the_entropy():
+    rng, shares = np.random.default_rng(0), [0.5, 0.31, 0.1, 0.03, 0.007]
+    chosen = rng.random((5, 100_000)) < np.array(shares)[:, None]
+    encoder = Encoder()
+    mask.put(encoder, chosen)
+    data = encoder.bytes()
+    decoder = Decoder(data)
+    assert np.array_equal(mask.take(decoder, *chosen.shape), chosen)
+    decoder.close()
+    assert 8 * len(data) < 1.01 * sum(map(empirical_bits, chosen))
+
+
+@pytest.mark.parametrize("top", [1, 6, 40])
+@pytest.mark.parametrize("count", [5, 40, 41, 3000])
+def test_tables_of_channels_invert_whatever_the_length_of_rows(top, count):
+    """Short rows are coded by another call than long ones, under the same tables: the bytes are the same."""
+    symbols = np.concatenate([laplace(0.2 + k / 9, (1, count), k).clip(-top, top) for k in range(30)])
+    encoder, rows = Encoder(), Encoder()
+    channel_tables.put(encoder, symbols, top, None)
+    data = encoder.bytes()
+    decoder = Decoder(data)
+    assert np.array_equal(channel_tables.take(decoder, 30, count, top, None), symbols)
+    decoder.close()
+    tables = Rows(1 + np.arange(30 * (2 * top + 1)).reshape(30, -1) % 17)
+    encoder = Encoder()
+    encoder.put_rows(symbols + top, tables)
+    for row, frequencies in zip(symbols + top, tables.rows, strict=True):
+        rows.put(row, Table(frequencies))
+    assert encoder.bytes() == rows.bytes()
 
 
 @pytest.mark.parametrize("width", range(17))

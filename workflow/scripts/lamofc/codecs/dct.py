@@ -70,7 +70,7 @@ class Coder(PerTensorCoder):
         apart = np.concatenate([np.ones(prefix, bool), _take_positions(decoder, count - prefix)])
         zone = self._zone(count - prefix, grid)
         coefficients = np.zeros((spec.channels, count - prefix))
-        coefficients[:, zone] = adaptive.take(decoder, spec.channels, int(zone.sum()))
+        coefficients[:, zone] = adaptive.take(decoder, spec.channels, coefficients[:, zone].shape[1])
         own = adaptive.take(decoder, spec.channels, int(apart.sum()))
         decoder.close()
         values = np.empty((spec.channels, count))
@@ -78,8 +78,10 @@ class Coder(PerTensorCoder):
         values[:, apart] = own
         return rows.from_rows(snap(values * step, step), spec, shape)
 
-    def _zone(self, count: int, grid: tuple[int, int] | None) -> np.ndarray:
-        """(count,) bool: coefficients that are coded."""
+    def _zone(self, count: int, grid: tuple[int, int] | None) -> np.ndarray | slice:
+        """Which of `count` coefficients are coded: a mask, or all."""
+        if self.codec.zone == 1:
+            return slice(count)
         return dct.frequencies(count, grid) < self.codec.zone
 
 

@@ -6,7 +6,7 @@ octaves. So a wrong calibration or a token of unusual size costs a few bits a co
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class _Prices:
     """Bits of rows under their tables, at every gain: of one zero, per unit of size, and of a column of non-zeros."""
 
     def __init__(self, tables: np.ndarray, family: str) -> None:
-        self.exact = fitting.prices(_shifted(tables[:, None], _GAINS), family)  # (3, rows, gains)
+        self.exact = _all_prices(family).take(tables, 1)  # (3, rows, gains)
         zero, nonzero, size = self.exact
         self.by_column, self.column = np.concatenate([zero - nonzero, size]), nonzero.sum(0)
 
@@ -83,6 +83,12 @@ class _Prices:
     def by_sums(self) -> np.ndarray:
         """Of `fitting.sums`, rows joined."""
         return self.exact.transpose(1, 0, 2).reshape(-1, len(_GAINS))
+
+
+@cache
+def _all_prices(family: str) -> np.ndarray:
+    """(3, indices, gains) `fitting.prices` of every bank index after every gain."""
+    return fitting.prices(_shifted(np.arange(bank.MAX_INDEX + 1)[:, None], _GAINS), family)
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,8 @@ _CLASS_TABLE = Table(np.rint(0.75 ** np.arange(_CLASSES) * 2**18))
 
 def put(encoder: Encoder, values: np.ndarray) -> None:
     """Integers 0 .. 2^32 - 2, any shape; about 2 log2(v + 1) bits or less for small ones."""
+    if not np.size(values):
+        return
     shifted = np.asarray(values, np.int64).ravel() + 1
     classes = np.frexp(shifted.astype(np.float64))[1] - 1
     encoder.put(classes, _CLASS_TABLE)
@@ -21,6 +23,8 @@ def put(encoder: Encoder, values: np.ndarray) -> None:
 
 def take(decoder: Decoder, count: int) -> np.ndarray:
     """-> (count,) int64."""
+    if not count:
+        return np.empty(0, np.int64)
     classes = decoder.take(count, _CLASS_TABLE)
     shifted = np.ones(count, np.int64) << classes.astype(np.int64)
     for k in np.unique(classes[classes > 0]).tolist() if classes.any() else ():

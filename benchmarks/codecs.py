@@ -15,6 +15,7 @@ import csv
 import json
 import os
 import pstats
+import re
 import subprocess
 import sys
 import time
@@ -128,7 +129,7 @@ def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], cali
             two = _in_children(2, lambda coder=coder: _run(coder, samples, options.seconds, False))
             both = [f"{sum(r[k] for r in two):.0f}" for k in ("encode", "decode")]
             yield (codecs.point_name(arm, ladder[i]), f"{one['bits']:.3f}", one["loss"], f"{one['error']:.2e}",
-                   f"{one['encode']:.0f}", f"{one['decode']:.0f}", *both, f"{one['peak']:.0f}", one["top"])  # fmt: skip
+                   f"{one['encode']:.0f}", f"{one['decode']:.0f}", *both, f"{one['peak']:.1f}", one["top"])  # fmt: skip
 
 
 def _run(coder: Coder, samples: list[Sample], seconds: float, full: bool) -> dict[str, Any]:
@@ -191,7 +192,9 @@ def _bottleneck(coder: Coder, samples: list[Sample], pairs: list[tuple]) -> str:
     stats = pstats.Stats(profile)
     (file, _, function), (_, _, own, _, _) = max(stats.stats.items(), key=lambda item: item[1][2])
     where = "" if file == "~" else f"{Path(file).stem}."
-    name = function.removeprefix("<method '").removeprefix("<built-in method ").split("'")[0].rstrip(">")
+    if found := re.match(r"<method '(\w+)' of '([\w.]+)' objects>", function):  # of a class in C
+        function = f"{found[2].removeprefix('builtins.')}.{found[1]}"
+    name = function.removeprefix("<built-in method ").rstrip(">")
     return f"{where}{name} {100 * own / stats.total_tt:.0f} %"
 
 

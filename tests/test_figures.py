@@ -304,6 +304,15 @@ def test_the_papers_own_figure_draws_both_networks_and_both_assignments(tmp_path
     assert not printed.faults(figure, layout.SMALL)
 
 
+@pytest.mark.parametrize("name", ["where_bits_go", "split_overview", "heatmap"])
+def test_small_runs_are_readable_too(name, tmp_path):
+    paths = synthetic_results.make(tmp_path, 2, ["identity", "cast", "uq-ec", "dtufc-hyperprior-nearest"], n=20)
+    paths |= synthetic_results.beside(tmp_path, paths["scores"])
+    paths["rates"] = tmp_path / "rate_at.tsv"
+    make("rate_at", paths)[0].to_csv(paths["rates"], sep="\t", index=False)
+    assert not printed.faults(drawn(name, paths), layout.SMALL)
+
+
 def test_sections_and_their_pages(run):
     rows = table.read(run["scores"])
     groups = sections.of(rows, FAMILIES)

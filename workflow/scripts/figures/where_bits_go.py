@@ -32,7 +32,8 @@ def draw(scores: Path, bits: Path) -> Figure:
     shares = _shares(rows, sizes)
     models, codecs = list(rows.model.unique()), list(rows.codec.unique())
     columns = min(3, len(models))
-    figure, axes = layout.panels(len(models), columns, 0.55 + 0.115 * len(codecs), sharey=True, sharex=True)
+    height = 0.62 + 0.115 * len(codecs) + 0.45 / -(-len(models) // columns)  # the last part is the legend's
+    figure, axes = layout.panels(len(models), columns, height, sharey=True, sharex=True)
     for panel, model in zip(axes, models, strict=True):
         own = rows[rows.model == model]
         _panel(panel, shares[shares.model == model], codecs)

@@ -21,7 +21,7 @@ from lamofc.errors import ConfigError
 from lamofc.features import check
 from lamofc.jsonio import read_lines, write_lines
 from lamofc.models.mask_decoder import MaskDecoder
-from lamofc.models.readouts import Depth
+from lamofc.models.readouts import Depth, Probe
 from lamofc.stages.extract import extract
 from lamofc.stages.fit_depth import fit_depth
 from lamofc.stages.fit_readout import fit_readout
@@ -114,6 +114,16 @@ def test_both_views_cross_and_both_are_read(weights):
     for spec in model.specs:
         changed = [f | {spec.name: f[spec.name] * 2} for f in features]
         assert not same(clean, model.tail(changed, side)), f"{spec.name} is paid for and must be read"
+
+
+def test_a_probes_class_token_weighs_as_much_as_all_patches():
+    maps = torch.ones(2, 1 + 9, 4, requires_grad=True)
+    Probe(4, 1).noticed([maps]).square().sum().backward()
+    power = maps.grad.square().sum((0, 2))
+    assert torch.allclose(power[0], 9**2 * power[1])  # lifted by 3 on the way there and on the way back
+    noticed = Probe(4, 1).noticed([maps.detach()])
+    assert noticed.shape == (2, 10 * 4)
+    assert torch.isclose(noticed[:, :4].square().sum(), noticed[:, 4:].square().sum())
 
 
 def test_an_image_and_its_mirror_image_have_mirrored_depth(weights):

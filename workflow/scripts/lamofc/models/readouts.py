@@ -32,10 +32,20 @@ def build(name: str, weights: Path, fitted: Path | None, maps: int, channels: in
     return module.eval()
 
 
-class Linear(nn.Module):
-    """A fitted linear map; `fit` in lamofc/stages/fit_readout.py reads `inputs` and `targets`."""
+class Readout(nn.Module):
+    """Normed token maps (batch, tokens, channels), `prefix` tokens before the patches -> outputs."""
 
     mirrored: ClassVar[bool] = False
+    prefix: int
+
+    def noticed(self, maps: list[torch.Tensor]) -> torch.Tensor:  # -> (batch, values)
+        """What sensitivities are taken of: all tokens alike."""
+        return torch.cat(maps, -1).flatten(1)
+
+
+class Linear(Readout):
+    """A fitted linear map; `fit` in lamofc/stages/fit_readout.py reads `inputs` and `targets`."""
+
     binary: ClassVar[bool] = False
 
     def __init__(self, width: int, prefix: int) -> None:
@@ -57,6 +67,13 @@ class Probe(Linear):
     def inputs(self, maps: list[torch.Tensor]) -> torch.Tensor:  # -> (batch, 2 * maps * channels)
         parts = [p for m in maps for p in (m[:, 0], m[:, self.prefix :].amax(1))]
         return nn.functional.normalize(torch.cat(parts, 1), dim=1)
+
+    def noticed(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """The class token as much as all patches together: each is half of what is read. Which patch is the largest
+        changes with small errors, so all of them count alike."""
+        patches = [m[:, self.prefix :] for m in maps]
+        lifted = [m[:, 0] * p.shape[1] ** 0.5 for m, p in zip(maps, patches, strict=True)]
+        return torch.cat([x.flatten(1) for x in (*lifted, *patches)], 1)
 
     def targets(self, truths: list[int], patches: int) -> torch.Tensor:
         return torch.tensor(truths)
@@ -85,10 +102,8 @@ class LinearMask(Linear):
         return [m > 0 for m in full[:, 0].cpu().numpy()]
 
 
-class Decoder(nn.Module):
+class Decoder(Readout):
     """The model's own convolutional mask decoder on the last map."""
-
-    mirrored: ClassVar[bool] = False
 
     def __init__(self, weights: Path, prefix: int) -> None:
         super().__init__()
@@ -101,7 +116,7 @@ class Decoder(nn.Module):
         return [m > 0.5 for m in self.decoder(to_grid(maps[-1], self.prefix), size)[:, 0].cpu().numpy()]
 
 
-class Depth(nn.Module):
+class Depth(Readout):
     """Depth in metres of every pixel: mean of what is read from the image and from its mirror image."""
 
     mirrored: ClassVar[bool] = True

@@ -93,8 +93,8 @@ class Model:
         return [self.net.layernorm(m) for m in maps]
 
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
-        """Batched features -> what the readout reads (batch, tokens, maps x channels), with gradients."""
-        return torch.cat(self.finish([received[s.name] for s in self.specs]), -1)
+        """Batched features -> what the readout notices of them (batch, values), with gradients."""
+        return self.readout.noticed(self.finish([received[s.name] for s in self.specs]))
 
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:

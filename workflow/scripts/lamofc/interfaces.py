@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -103,6 +104,7 @@ class Codec(ABC):
     fitted: whether `fit` must run on calibration features before the codec can be used.
     lossless: whether decode(encode(x)) equals x bit for bit.
     family: marker and colour in figures, e.g. "numeric", "learned", "kv", "image", "scientific".
+    unnamed: values of parameters in streams whose header does not name them, where these are no longer the defaults.
     """
 
     knob: ClassVar[str]
@@ -110,6 +112,7 @@ class Codec(ABC):
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     fitted: ClassVar[bool] = False
     lossless: ClassVar[bool] = False
+    unnamed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def fit(self, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:
         """Calibration features -> decoder assets, shared by all points of the ladder. Deterministic."""

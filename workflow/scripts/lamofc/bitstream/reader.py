@@ -157,7 +157,7 @@ class BitstreamReader:
 
     def _make_coder(self, assets: Assets) -> Coder:
         with self._named("header"), one_thread():
-            coder = codecs.coder(self.header["codec"], self.specs, assets)
+            coder = codecs.coder(codecs.unnamed(self.header["codec"]), self.specs, assets)
             if self.sections not in (list(coder.sections), getattr(coder, "earlier_sections", None)):
                 raise BitstreamError("sections differ from those this version of the codec writes")
             return coder

@@ -41,7 +41,7 @@ class BitstreamWriter:
         self._partial = partial_name(self.path)
         self._file = open(self._partial, "wb")  # noqa: SIM115
         header = {
-            "codec": codec,
+            "codec": codecs.named(codec),
             "assets": dict(asset_hashes),
             "tensors": [spec_to_json(s) for s in self.specs],
             "sections": list(self.coder.sections),

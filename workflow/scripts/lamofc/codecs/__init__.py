@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -69,6 +69,23 @@ def point_name(entry: Entry, point: Any) -> str:
     """The knob's value as written in tables and file names."""
     value = point[load(entry["codec"]).knob] if isinstance(point, Mapping) else point
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def named(entry: Entry) -> dict[str, Any]:
+    """An entry as a header holds it: with the parameters whose defaults earlier streams did not have."""
+    own = build(entry["codec"], entry.get("parameters", {}))
+    return _with_parameters(entry, {k: getattr(own, k) for k in own.unnamed}, named)
+
+
+def unnamed(entry: Entry) -> dict[str, Any]:
+    """Inverse of `named`, for headers of any age: what they do not name has the value of their time."""
+    found = load(entry["codec"]).unnamed
+    return _with_parameters(entry, {**found, **entry.get("parameters", {})} if found else {}, unnamed)
+
+
+def _with_parameters(entry: Entry, more: Mapping[str, Any], again: Callable[[Entry], dict[str, Any]]) -> dict[str, Any]:
+    out = dict(entry) | ({"parameters": {**entry.get("parameters", {}), **more}} if more else {})
+    return out | ({"fallback": again(entry["fallback"])} if "fallback" in entry else {})
 
 
 def fit(

@@ -28,6 +28,8 @@ class Codec(interfaces.Codec):
     metric: "fisher" weighs errors by their effect on the tail's last feature, if sensitivities are given to
         `fit_with`; "none" by the reciprocal mean square of each tensor.
     contexts: tables follow what is decoded already; False is the fast mode.
+    integers: decode by integer sums, which are equal on every machine; False is the float64 arithmetic of streams
+        whose header does not name any.
     predict, blocks, edges: switch off prediction, the DCT, and means and weights of the first and last positions.
     """
 
@@ -35,6 +37,7 @@ class Codec(interfaces.Codec):
     family: ClassVar[str] = "ours"
     fitted: ClassVar[bool] = True
     uses_sensitivity: ClassVar[bool] = True
+    unnamed: ClassVar[dict[str, bool]] = {"integers": False}
 
     step: float = 0.5
     metric: str = "fisher"
@@ -42,6 +45,7 @@ class Codec(interfaces.Codec):
     blocks: bool = True
     edges: bool = True
     contexts: bool = True
+    integers: bool = True
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.step <= 1e3:
@@ -91,7 +95,7 @@ class Codec(interfaces.Codec):
         return own
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        return Coder(self.step, specs, assets, self.contexts)
+        return Coder(self.step, specs, assets, self.contexts, self.integers)
 
 
 def _alike(a: profile.Calibration, b: profile.Calibration) -> bool:

@@ -14,8 +14,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def centred(array: np.ndarray, own: Profile) -> np.ndarray:
+    """A decoded tensor's vectors without their mean, as the arithmetic has them."""
     found = np.clip(vectors.to_vectors(array, own.spec), -1e30, 1e30)
-    return found - own.at(found.shape[1]).means
+    return own.arithmetic.integers(found - own.at(found.shape[1]).means)
 
 
 def _symbols(array: np.ndarray, own: Profile) -> tuple[int, np.ndarray]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
+from lamofc.codecs.tailor_floats import Floats
+from lamofc.codecs.tailor_integers import Integers
 from lamofc.entropy import bank, coefficients
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Assets, TensorSpec
 from lamofc.transforms import per_channel, positions, profile, vectors
-from lamofc.transforms.snap import snap
 
 KEPT = 16  # sample sizes whose tables are kept
 _RANGE = 2.0**28  # components in steps, beyond which a tensor is coded without its profile
@@ -16,9 +19,9 @@ _PARTS = ("mean", "first", "predict", "synthesis", "scale", "block", "levels", "
 
 
 class Profile:
-    """A tensor's assets made ready for one step."""
+    """A tensor's assets made ready for one step, in one of the two arithmetics."""
 
-    def __init__(self, assets: Assets, spec: TensorSpec, step: float) -> None:
+    def __init__(self, assets: Assets, spec: TensorSpec, step: float, arithmetic: type[Integers | Floats]) -> None:
         missing = [p for p in _PARTS if f"{spec.name}/{p}" not in assets]
         if missing:
             raise ConfigError(f"no asset {spec.name}/{missing[0]}: fit the codec on calibration features")
@@ -28,9 +31,9 @@ class Profile:
             raise ConfigError(f"assets of {spec.name} are for {found['synthesis'].shape[0]} entries, not {size}")
         self.spec, self.step = spec, np.float32(step)
         self.mean, self.first = found["mean"], found["first"].T
-        self.predict = found["predict"].astype(np.float64)
-        self.synthesis = exact = found["synthesis"].astype(np.float64) * float(found["scale"][0])
-        self.analysis = np.linalg.inv(exact).astype(np.float32)
+        self.inputs = found["predict"].shape[1]
+        self.arithmetic = arithmetic(found["synthesis"], found["scale"][0], found["predict"], step)
+        self.plain_step = self.arithmetic.plain_step
         self.block = (int(found["block"][0]), int(found["block"][1]))
         self.tables = profile.tables(found["levels"], step)
         self.first_tables = profile.tables(found["first_levels"], step)
@@ -39,7 +42,11 @@ class Profile:
         if self.entries is not None and self.entries.shape != (size, spec.channels):
             raise ConfigError(f"assets of {spec.name} are for {self.entries.shape} entries, not {size, spec.channels}")
         self._frames: dict[int, Frame] = {}
-        self.plain_step = step * float(np.sqrt(np.square(exact).sum() / max(size, 1))) or step
+
+    @cached_property
+    def analysis(self) -> np.ndarray:
+        """Inverse of the synthesis, float32: what only encoders need."""
+        return np.linalg.inv(self.arithmetic.exact).astype(np.float32)
 
     def at(self, count: int) -> Frame:
         """What the profile says of a sample of `count` vectors; kept for the next sample of that size."""
@@ -71,7 +78,7 @@ def components(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarr
     """Vectors -> what is coded of them, in steps: (dimension, count) float32."""
     residual = found - frame.means
     if foretold is not None:
-        residual -= foretold
+        residual -= own.arithmetic.vectors(foretold)
     return frame.layout.transform((own.analysis @ residual) * (frame.gains / own.step))
 
 
@@ -85,8 +92,6 @@ def quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray
 
 
 def restore(symbols: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray:
-    """Symbols -> vectors without their mean, float32, equal on every machine. The encoder runs it too."""
+    """Symbols -> vectors without their mean, as the arithmetic has them. The encoder runs it too."""
     used = np.flatnonzero(symbols.any(1))
-    values = symbols[used] * np.float64(own.step)
-    residual = own.synthesis[:, used] @ (frame.layout.transform(values, inverse=True) / frame.gains)
-    return snap(residual if foretold is None else residual + foretold, own.plain_step)
+    return own.arithmetic.restore(symbols[used], used, frame.layout, frame.gains, foretold)

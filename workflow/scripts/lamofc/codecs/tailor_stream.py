@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lamofc.codecs import tailor_plain as plain
+from lamofc.codecs.tailor_floats import Floats
+from lamofc.codecs.tailor_integers import Integers
 from lamofc.codecs.tailor_profile import KEPT, Frame, Profile, quantise, restore
 from lamofc.entropy import coefficients
 from lamofc.entropy.ans import Decoder, Encoder, Meter
@@ -23,23 +25,27 @@ class Coder:
     Streams of several tensors that earlier versions wrote have a section and a state for each: `decode` reads both.
     """
 
-    def __init__(self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool) -> None:
+    def __init__(
+        self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool, integers: bool
+    ) -> None:
         self.specs, self.contexts = prediction.order(specs), contexts
         self.sections = [s.name for s in specs] if len(specs) == 1 else [JOINT]
         self.earlier_sections = [s.name for s in self.specs]
-        self.profiles = {s.name: Profile(assets, s, step) for s in specs}
+        self.profiles = {s.name: Profile(assets, s, step, Integers if integers else Floats) for s in specs}
         self.sources = {s.name: self._sources(s) for s in specs}
         self.needed = {name for names in self.sources.values() for name in names}
         self._layouts: dict[tuple[tuple[str, int], ...], list[tuple[list[str], coefficients.Layout]]] = {}
 
     def _sources(self, spec: TensorSpec) -> list[str]:
         """Tensors that the profile predicts from: the assets tell whether it does."""
-        if not self.profiles[spec.name].predict.shape[1]:
+        own = self.profiles[spec.name]
+        if not own.inputs:
             return []
         names = prediction.sources(spec, self.specs)
-        wanted = sum(vectors.dimension(s) for s in self.specs if s.name in names)
-        if wanted != self.profiles[spec.name].predict.shape[1]:
-            raise ConfigError(f"assets of {spec.name} do not predict from {wanted} entries: fit the codec again")
+        sizes = [vectors.dimension(self.profiles[n].spec) for n in names]
+        if sum(sizes) != own.inputs:
+            raise ConfigError(f"assets of {spec.name} do not predict from {sum(sizes)} entries: fit the codec again")
+        own.arithmetic.predict_from([(size, self.profiles[n].arithmetic) for n, size in zip(names, sizes, strict=True)])
         return names
 
     def encode(self, sample: Sample) -> list[bytes]:
@@ -78,7 +84,9 @@ class Coder:
             frame = own.at(vectors.count(shapes[spec.name], spec))
             foretold = self._foretold(spec, frame.layout.count, centred)
             centred[spec.name] = restored = restore(found.pop(spec.name), own, frame, foretold)
-            out[spec.name] = vectors.from_vectors(restored + frame.means, spec, shapes[spec.name])
+            out[spec.name] = vectors.from_vectors(
+                own.arithmetic.vectors(restored) + frame.means, spec, shapes[spec.name]
+            )
         return out
 
     def _take(
@@ -118,7 +126,7 @@ class Coder:
         inputs = [centred[n] for n in self.sources[spec.name]]
         if not inputs or any(x.shape[1] != count for x in inputs):
             return None
-        return self.profiles[spec.name].predict @ np.concatenate(inputs)
+        return self.profiles[spec.name].arithmetic.foretold(inputs)
 
     def _symbols(self, array: np.ndarray, spec: TensorSpec, centred: dict[str, np.ndarray]) -> np.ndarray | None:
         """Symbols under the profile, None where the tensor is better off without; `centred` gets it as decoded."""

@@ -31,6 +31,14 @@ def index(sigma: np.ndarray | float) -> np.ndarray:
     return np.clip(np.rint(PER_OCTAVE * logs) + ORIGIN, 0, MAX_INDEX).astype(np.int32)
 
 
+def quarter_octaves(step: float) -> int:
+    """4 log2(step) to the nearest integer, found on the integers of the step's fraction: no logarithm may decide it."""
+    above, below = (n**8 for n in float(step).as_integer_ratio())
+    exponent = above.bit_length() - below.bit_length()
+    eighths = exponent if above << max(-exponent, 0) >= below << max(exponent, 0) else exponent - 1
+    return (eighths + 1) // 2
+
+
 def sigma(index: np.ndarray | int) -> np.ndarray:
     """Standard deviation, in steps, that an index stands for."""
     return np.exp2((np.asarray(index) - ORIGIN) / PER_OCTAVE)

@@ -35,7 +35,7 @@ def levels(sigma: np.ndarray) -> np.ndarray:
 
 def tables(found: np.ndarray, step: float) -> np.ndarray:
     """Levels -> bank indices for a step given in units. int32, same shape."""
-    offset = bank.ORIGIN - LEVEL_ORIGIN - int(np.rint(bank.PER_OCTAVE * np.log2(step)))
+    offset = bank.ORIGIN - LEVEL_ORIGIN - bank.quarter_octaves(step)
     return np.clip(found.astype(np.int32) + offset, 0, bank.MAX_INDEX)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+from functools import lru_cache
+
 import numpy as np
 
 from lamofc.interfaces import TensorSpec
+from lamofc.transforms import circular
 
 
 def applies(spec: TensorSpec) -> bool:
@@ -24,14 +28,23 @@ def apply(keys: np.ndarray, theta: float) -> np.ndarray:
 
 def _rotate(keys: np.ndarray, theta: float, sign: float) -> np.ndarray:
     half = keys.shape[1] // 2
-    angles = _angles(keys.shape[2], half, theta)
-    cosine, sine = np.cos(angles).astype(np.float32), np.float32(sign) * np.sin(angles).astype(np.float32)
+    cosine, sine = _turns(keys.shape[2], half, float(theta))
+    sine = np.float32(sign) * sine
     first, second = keys[:, :half], keys[:, half:]
     with np.errstate(over="ignore", invalid="ignore"):  # values near the largest: codecs look for infinities later
         return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=1)
 
 
-def _angles(tokens: int, half: int, theta: float) -> np.ndarray:
-    """(half, tokens) float64, from frequencies in float32 as models hold them."""
-    frequencies = (1.0 / theta ** (np.arange(half, dtype=np.float64) / half)).astype(np.float32)
-    return frequencies[:, None].astype(np.float64) * np.arange(tokens)
+@lru_cache(maxsize=2)  # the layers of a sample turn alike
+def _turns(tokens: int, half: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine (half, tokens) float32, of angles in float64."""
+    cosine, sine = circular.cosine_sine(frequencies(half, theta)[:, None].astype(np.float64) * np.arange(tokens))
+    return cosine.astype(np.float32), sine.astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def frequencies(half: int, theta: float) -> np.ndarray:
+    """theta^(-i / half), (half,) float32 as models hold them, by decimal arithmetic: equal on every machine."""
+    with localcontext() as context:
+        context.prec = 40
+        return np.array([float(1 / Decimal(theta) ** (Decimal(i) / half)) for i in range(half)]).astype(np.float32)

@@ -23,6 +23,11 @@ def bounded(values: np.ndarray, norm: float) -> tuple[np.ndarray, int]:
     return (np.rint(np.ldexp(values, -dropped)), dropped) if dropped else (values, 0)
 
 
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What all sums of the decoder go through. Integers in float64, any leading axes."""
+    return np.matmul(a, b)
+
+
 class Matrix:
     """A matrix rounded to integers of so many bits: its entries times 2^shift.
 
@@ -48,4 +53,4 @@ class Matrix:
         """As `@` where `values` are those inputs alone that `used` names and all others are zero."""
         few = used is not None and len(used) < len(self.columns)
         values, dropped = bounded(values, self.norm)
-        return (self.columns[used] if few else self.columns).T @ values, dropped - self.shift
+        return product((self.columns[used] if few else self.columns).T, values), dropped - self.shift

@@ -6,8 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lamofc.transforms import circular
-from lamofc.transforms.exact import bounded
+from lamofc.transforms import circular, exact
 from lamofc.transforms.positions import Layout
 
 FRACTION = 12  # bits behind the point of what comes out, and of what passes from one axis to the other
@@ -36,13 +35,13 @@ def inverse(symbols: np.ndarray, layout: Layout, weights: np.ndarray) -> np.ndar
 def _blocks(symbols: np.ndarray, block: tuple[int, int]) -> np.ndarray:
     """Inverse DCT of neighbouring blocks; an exact integer times a power of two."""
     rows, columns = block
-    cube, dropped = bounded(np.ascontiguousarray(symbols, np.float64).reshape(-1, columns), norm(columns))
-    cube = cube @ basis(columns)
+    cube, dropped = exact.bounded(np.ascontiguousarray(symbols, np.float64).reshape(-1, columns), norm(columns))
+    cube = exact.product(cube, basis(columns))
     if rows == 1:
         return (cube * 2.0 ** (dropped - _BITS)).reshape(symbols.shape)
     cube *= 2.0 ** (dropped + FRACTION - _BITS)
-    cube, dropped = bounded(np.rint(cube, out=cube), norm(rows))
-    cube = np.matmul(basis(rows).T, cube.reshape(-1, rows, columns))
+    cube, dropped = exact.bounded(np.rint(cube, out=cube), norm(rows))
+    cube = exact.product(basis(rows).T, cube.reshape(-1, rows, columns))
     cube *= 2.0 ** (dropped - FRACTION - _BITS)
     return cube.reshape(symbols.shape)
 

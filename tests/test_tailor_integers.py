@@ -96,7 +96,7 @@ def test_symbols_of_any_size_stay_exact(monkeypatch, block, size):
     found = []
     for multiply in [np.matmul, *ORDERS]:
         monkeypatch.setattr(exact, "product", _checked(multiply))
-        values = integer_dct.inverse(symbols, layout, np.full(70, 0.25, np.float32))
+        values = integer_dct.inverse(symbols, layout, np.full(70, 2.0**14))
         product, exponent = matrix @ values
         assert np.array_equal(product, found[0] if found else product)
         found.append(product)

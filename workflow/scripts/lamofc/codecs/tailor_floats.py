@@ -27,9 +27,9 @@ class Floats:
         return self._predict @ np.concatenate(sources)
 
     def restore(
-        self, symbols: np.ndarray, used: np.ndarray, layout: Layout, weights: np.ndarray, foretold: np.ndarray | None
+        self, symbols: np.ndarray, used: np.ndarray, layout: Layout, gains: np.ndarray, foretold: np.ndarray | None
     ) -> np.ndarray:
-        values = layout.transform(symbols * np.float64(self._step), inverse=True) / weights
+        values = layout.transform(symbols * np.float64(self._step), inverse=True) / gains
         residual = self.exact[:, used] @ values
         return snap(residual if foretold is None else residual + foretold, self.plain_step)
 
@@ -38,3 +38,7 @@ class Floats:
 
     def vectors(self, restored: np.ndarray) -> np.ndarray:
         return restored
+
+    @staticmethod
+    def gains(weights: np.ndarray) -> np.ndarray:
+        return weights

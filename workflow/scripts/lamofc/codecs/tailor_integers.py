@@ -55,10 +55,10 @@ class Integers:
         return np.rint(found, out=found)
 
     def restore(
-        self, symbols: np.ndarray, used: np.ndarray, layout: Layout, weights: np.ndarray, foretold: np.ndarray | None
+        self, symbols: np.ndarray, used: np.ndarray, layout: Layout, gains: np.ndarray, foretold: np.ndarray | None
     ) -> np.ndarray:
         """Symbols int32 of the rows `used` -> integers (dimension, count) float64."""
-        values = integer_dct.inverse(symbols, layout, weights)
+        values = integer_dct.inverse(symbols, layout, gains)
         found, exponent = self.synthesis.times(values, used)
         found *= math.ldexp(self._scale, exponent - integer_dct.FRACTION - self.exponent)
         np.rint(found, out=found)
@@ -70,4 +70,12 @@ class Integers:
 
     def vectors(self, restored: np.ndarray) -> np.ndarray:
         """Integers -> vectors less their means, float32."""
-        return np.clip(restored * self.unit, -_LARGEST, _LARGEST).astype(np.float32)
+        with np.errstate(over="ignore"):
+            out = restored.astype(np.float32)
+            out *= np.float32(self.unit)
+        return np.clip(out, -_LARGEST, _LARGEST, out=out)
+
+    @staticmethod
+    def gains(weights: np.ndarray) -> np.ndarray:
+        """Weights of columns -> what `restore` takes for them."""
+        return integer_dct.gains(weights)

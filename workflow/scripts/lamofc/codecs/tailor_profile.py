@@ -65,7 +65,8 @@ class Frame:
         first = own.first.shape[1]
         self.layout = positions.Layout(count, first, own.block)
         self.means = profile.spread(own.mean, own.first, count) if own.entries is None else own.entries
-        self.gains = profile.column_weights(own.weights, first, count)
+        self.weights = profile.column_weights(own.weights, first, count)
+        self.gains = own.arithmetic.gains(self.weights)
         body = own.tables[:, self.layout.frequencies()]
         known = np.concatenate([own.first_tables[:, : count - self.layout.body], body], 1)
         if own.shifts is not None:
@@ -79,7 +80,7 @@ def components(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarr
     residual = found - frame.means
     if foretold is not None:
         residual -= own.arithmetic.vectors(foretold)
-    return frame.layout.transform((own.analysis @ residual) * (frame.gains / own.step))
+    return frame.layout.transform((own.analysis @ residual) * (frame.weights / own.step))
 
 
 def quantise(found: np.ndarray, own: Profile, frame: Frame, foretold: np.ndarray | None) -> np.ndarray | None:

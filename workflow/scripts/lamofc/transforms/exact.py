@@ -13,11 +13,14 @@ from lamofc.errors import ConfigError
 ROOM = 52  # sums stay below 2^52 and what rounding adds, so below 2^53
 
 
-def bounded(values: np.ndarray, norm: float) -> tuple[np.ndarray, int]:
+def bounded(values: np.ndarray, norm: float, most: float = np.inf) -> tuple[np.ndarray, int]:
     """Integers, and how many low bits they had to lose so that no sum of them under weights of that L1 norm is inexact.
 
-    Both sides know the integers, so that both drop the same bits; with a usual step that is none.
+    Both sides know the integers, so that both drop the same bits; with a usual step that is none. `most`: what their
+    sizes cannot exceed, which may save a look at them.
     """
+    if most * norm < 2.0**ROOM:
+        return values, 0
     largest = max(values.max(initial=0), -values.min(initial=0))
     dropped = max(0, int(np.frexp(largest * norm)[1]) - ROOM)
     return (np.rint(np.ldexp(values, -dropped)), dropped) if dropped else (values, 0)

@@ -13,20 +13,23 @@ FRACTION = 12  # bits behind the point of what comes out, and of what passes fro
 _BITS = 14  # of the basis
 
 
-def inverse(symbols: np.ndarray, layout: Layout, weights: np.ndarray) -> np.ndarray:
-    """Integers (dimension, count) -> the inverse DCT of every block over the weights of columns, times 2^FRACTION.
+def gains(weights: np.ndarray) -> np.ndarray:
+    """Reciprocals of the weights of columns (count,), above 0, times 2^FRACTION. float64."""
+    return 2.0**FRACTION / weights.astype(np.float64)
 
-    weights (count,): float, above 0. Integers in float64, rounded once for each axis.
+
+def inverse(symbols: np.ndarray, layout: Layout, gains: np.ndarray) -> np.ndarray:
+    """Integers (dimension, count) int32 -> the inverse DCT of every block times the gains of columns.
+
+    Integers in float64, rounded once for each axis.
     """
-    gains = 2.0**FRACTION / weights.astype(np.float64)
-    whole = layout.body // layout.size * layout.size if layout.size > 1 else 0
-    start = layout.count - layout.body if layout.size > 1 else layout.count
+    if layout.size == 1 or not layout.body:
+        out = symbols * gains
+        return np.rint(out, out=out)
+    start, end = layout.count - layout.body, layout.count - layout.body % layout.size
     out = np.empty(symbols.shape)
     np.multiply(symbols[:, :start], gains[:start], out=out[:, :start])
-    for block, a, b in (
-        (layout.block, start, start + whole),
-        ((1, layout.count - start - whole), start + whole, layout.count),
-    ):
+    for block, a, b in ((layout.block, start, end), ((1, layout.count - end), end, layout.count)):
         if a < b:
             np.multiply(_blocks(symbols[:, a:b], block), gains[a:b], out=out[:, a:b])
     return np.rint(out, out=out)
@@ -35,7 +38,9 @@ def inverse(symbols: np.ndarray, layout: Layout, weights: np.ndarray) -> np.ndar
 def _blocks(symbols: np.ndarray, block: tuple[int, int]) -> np.ndarray:
     """Inverse DCT of neighbouring blocks; an exact integer times a power of two."""
     rows, columns = block
-    cube, dropped = exact.bounded(np.ascontiguousarray(symbols, np.float64).reshape(-1, columns), norm(columns))
+    cube, dropped = exact.bounded(
+        np.ascontiguousarray(symbols, np.float64).reshape(-1, columns), norm(columns), 2.0**31
+    )
     cube = exact.product(cube, basis(columns))
     if rows == 1:
         return (cube * 2.0 ** (dropped - _BITS)).reshape(symbols.shape)

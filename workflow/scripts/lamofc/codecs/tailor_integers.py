@@ -31,12 +31,10 @@ class Integers:
 
     def __init__(self, synthesis: np.ndarray, scale: float, predict: np.ndarray, step: float) -> None:
         """synthesis (dimension, dimension), to be multiplied by `scale`, and predict (dimension, inputs), float16."""
-        self.synthesis, self._predict = Matrix(synthesis, _SYNTHESIS_BITS), predict
-        columns = self.synthesis.columns
-        factor = math.ldexp(float(scale), -self.synthesis.shift)
-        self.exact = columns.T * factor
-        integers = columns.astype(np.int64).ravel()
-        power = float(np.dot(integers, integers)) / max(len(columns), 1)
+        self.synthesis, self._predict = Matrix(synthesis, _SYNTHESIS_BITS, "F"), predict
+        integers, factor = self.synthesis.integers, math.ldexp(float(scale), -self.synthesis.shift)
+        self.exact = integers * factor
+        power = float(np.square(integers.astype(np.int64)).sum()) / max(len(integers), 1)
         self.plain_step = step * factor * math.sqrt(power) or step
         self.exponent = max(math.frexp(self.plain_step / _FINENESS)[1] - 1, _SMALLEST)
         self.unit = math.ldexp(1.0, self.exponent)
@@ -58,8 +56,8 @@ class Integers:
         self, symbols: np.ndarray, used: np.ndarray, layout: Layout, gains: np.ndarray, foretold: np.ndarray | None
     ) -> np.ndarray:
         """Symbols int32 of the rows `used` -> integers (dimension, count) float64."""
-        values = integer_dct.inverse(symbols, layout, gains)
-        found, exponent = self.synthesis.times(values, used)
+        values, most = integer_dct.inverse(symbols, layout, gains)
+        found, exponent = self.synthesis.times(values, used, most)
         found *= math.ldexp(self._scale, exponent - integer_dct.FRACTION - self.exponent)
         np.rint(found, out=found)
         return found if foretold is None else np.add(found, foretold, out=found)

@@ -18,37 +18,45 @@ def gains(weights: np.ndarray) -> np.ndarray:
     return 2.0**FRACTION / weights.astype(np.float64)
 
 
-def inverse(symbols: np.ndarray, layout: Layout, gains: np.ndarray) -> np.ndarray:
-    """Integers (dimension, count) int32 -> the inverse DCT of every block times the gains of columns.
+def inverse(symbols: np.ndarray, layout: Layout, gains: np.ndarray) -> tuple[np.ndarray, float]:
+    """Integers (dimension, count) int32 -> the inverse DCT of every block times the gains of columns; what bounds it.
 
     Integers in float64, rounded once for each axis.
     """
+    most = float(max(int(symbols.max(initial=0)), -int(symbols.min(initial=0))))
     if layout.size == 1 or not layout.body:
-        out = symbols * gains
-        return np.rint(out, out=out)
+        out, reach = symbols * gains, 1.0
+    else:
+        out, reach = _transformed(symbols, layout, gains, most)
+    return np.rint(out, out=out), most * reach * gains.max(initial=0) + 2.0**FRACTION
+
+
+def _transformed(symbols: np.ndarray, layout: Layout, gains: np.ndarray, most: float) -> tuple[np.ndarray, float]:
+    """As `inverse`, not rounded yet, and how many times the largest symbol its values may be without the gains."""
+    out, reach = np.empty(symbols.shape), 1.0
     start, end = layout.count - layout.body, layout.count - layout.body % layout.size
-    out = np.empty(symbols.shape)
     np.multiply(symbols[:, :start], gains[:start], out=out[:, :start])
     for block, a, b in ((layout.block, start, end), ((1, layout.count - end), end, layout.count)):
         if a < b:
-            np.multiply(_blocks(symbols[:, a:b], block), gains[a:b], out=out[:, a:b])
-    return np.rint(out, out=out)
+            values, unit = _blocks(symbols[:, a:b], block, most)
+            np.multiply(values, gains[a:b] * unit, out=out[:, a:b])
+            reach = max(reach, norm(block[0]) * norm(block[1]) * 4.0**-_BITS)
+    return out, reach
 
 
-def _blocks(symbols: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    """Inverse DCT of neighbouring blocks; an exact integer times a power of two."""
+def _blocks(symbols: np.ndarray, block: tuple[int, int], most: float) -> tuple[np.ndarray, float]:
+    """Inverse DCT of neighbouring blocks as integers, and the power of two that they count."""
     rows, columns = block
-    cube, dropped = exact.bounded(
-        np.ascontiguousarray(symbols, np.float64).reshape(-1, columns), norm(columns), 2.0**31
-    )
+    cube = np.ascontiguousarray(symbols, np.float64).reshape(-1, columns)
+    cube, dropped = exact.bounded(cube, norm(columns), most)
     cube = exact.product(cube, basis(columns))
-    if rows == 1:
-        return (cube * 2.0 ** (dropped - _BITS)).reshape(symbols.shape)
-    cube *= 2.0 ** (dropped + FRACTION - _BITS)
-    cube, dropped = exact.bounded(np.rint(cube, out=cube), norm(rows))
-    cube = exact.product(basis(rows).T, cube.reshape(-1, rows, columns))
-    cube *= 2.0 ** (dropped - FRACTION - _BITS)
-    return cube.reshape(symbols.shape)
+    if rows > 1:
+        cube *= 2.0 ** (dropped + FRACTION - _BITS)
+        most = most * norm(columns) * 2.0 ** (FRACTION - _BITS) + 1
+        cube, dropped = exact.bounded(np.rint(cube, out=cube), norm(rows), most)
+        cube = exact.product(basis(rows).T, cube.reshape(-1, rows, columns))
+        dropped -= FRACTION
+    return cube.reshape(symbols.shape), 2.0 ** (dropped - _BITS)
 
 
 @lru_cache(maxsize=256)

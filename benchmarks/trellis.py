@@ -174,7 +174,7 @@ def _tables(symbols: np.ndarray, layout: coefficients.Layout, used: int = 0) -> 
 def measure(bench: Bench, arm: tuple[int, float, int], assets: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     """Bits and damage (points, samples), and the seconds that coding took per sample."""
     prices, sizes, damage, spent = Prices(), [], [], 0.0
-    runs = [Offline(tailor.Codec(step=s).coder(bench.specs, assets), prices, *arm) for s in STEPS]
+    runs = [Offline(tailor.Codec(step=s, integers=False).coder(bench.specs, assets), prices, *arm) for s in STEPS]
     for one in runs:
         for sample in bench.calibration[:6]:
             one.run(sample, learn=True)

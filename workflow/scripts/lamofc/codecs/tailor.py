@@ -10,6 +10,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lamofc import interfaces
+from lamofc.codecs.tailor_floats import Floats
+from lamofc.codecs.tailor_integers import Integers
 from lamofc.codecs.tailor_stream import Coder
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.transforms import klt, prediction, profile
@@ -95,7 +97,7 @@ class Codec(interfaces.Codec):
         return own
 
     def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
-        return Coder(self.step, specs, assets, self.contexts, self.integers)
+        return Coder(self.step, specs, assets, self.contexts, Integers if self.integers else Floats)
 
 
 def _alike(a: profile.Calibration, b: profile.Calibration) -> bool:

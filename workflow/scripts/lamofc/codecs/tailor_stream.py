@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lamofc.codecs import tailor_plain as plain
-from lamofc.codecs.tailor_floats import Floats
-from lamofc.codecs.tailor_integers import Integers
 from lamofc.codecs.tailor_profile import KEPT, Frame, Profile, quantise, restore
 from lamofc.entropy import coefficients
 from lamofc.entropy.ans import Decoder, Encoder, Meter
@@ -26,12 +24,12 @@ class Coder:
     """
 
     def __init__(
-        self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool, integers: bool
+        self, step: float, specs: Sequence[TensorSpec], assets: Assets, contexts: bool, arithmetic: type
     ) -> None:
         self.specs, self.contexts = prediction.order(specs), contexts
         self.sections = [s.name for s in specs] if len(specs) == 1 else [JOINT]
         self.earlier_sections = [s.name for s in self.specs]
-        self.profiles = {s.name: Profile(assets, s, step, Integers if integers else Floats) for s in specs}
+        self.profiles = {s.name: Profile(assets, s, step, arithmetic) for s in specs}
         self.sources = {s.name: self._sources(s) for s in specs}
         self.needed = {name for names in self.sources.values() for name in names}
         self._layouts: dict[tuple[tuple[str, int], ...], list[tuple[list[str], coefficients.Layout]]] = {}

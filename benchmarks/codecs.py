@@ -118,6 +118,8 @@ def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], cali
     chosen = {"ends": [0, -1], "middle": [len(ladder) // 2], "all": range(len(ladder))}[options.points]
     with threadpool_limits(1):
         try:
+            if lacks := codecs.missing(arm):
+                raise ConfigError(lacks)
             assets = codecs.fit(codecs.at_point(arm, ladder[0]), specs, calibration) if codecs.needs_fit(arm) else {}
             assets |= _network(arm)
             coders = [codecs.coder(codecs.at_point(arm, ladder[i]), specs, assets) for i in chosen]

@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
         samples = [(f"s{n}", feature_samples.gaussian(SPECS, n, seed + n)) for n in (37, 37, 37, 37)]
         write_all(folder / f"{part}.zarr", SPECS, samples)
     for name, arm in yaml.safe_load((ROOT / "config/codecs.yaml").read_text()).items():
-        if codecs.needs_fit(arm) and not feature_samples.network_of(arm):
+        if codecs.needs_fit(arm) and not feature_samples.network_of(arm) and not codecs.missing(arm):
             make(folder, name, arm)
     paths = synthetic_results.make(folder / "results", curves=2, codecs=["identity", "uq-ec", "topk"], n=20)
     figure = importlib.import_module("figures.rate_score").draw(scores=paths["scores"], families={})

@@ -24,6 +24,8 @@ sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests"), str(ROOT / 
 
 from campaign import OUTCOMES, Campaign, State  # noqa: E402
 
+from lamofc import codecs  # noqa: E402
+
 COLUMNS = ("codec", "files", "seeds", "framing %", "codec %", "checksum %", "equal", "findings", "refusals", "files/s",
            "files/cpu-s",            "slowest s", "grown MB", "commits")  # fmt: skip
 
@@ -41,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     arms = {name: arm for name, arm in arms.items() if "transfer" not in arm}  # the same bytes as another row
     options.log.mkdir(parents=True, exist_ok=True)
     print("\t".join(COLUMNS), flush=True)
-    for name in arms if options.codec == "all" else options.codec.split(","):
+    here = [name for name, arm in arms.items() if not codecs.missing(arm)]  # seeds must be encoded
+    for name in here if options.codec == "all" else options.codec.split(","):
         state = _state(name, options)
         state = Campaign(arms[name], ROOT, state, options.first + options.files, options.log).run()
         print("\t".join(_row(state)), flush=True)

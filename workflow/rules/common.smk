@@ -28,6 +28,8 @@ RESULTS = config["results"].rstrip("/")
 rounds.one_timer(JobScheduler)
 
 if workflow.is_main_process:
+    for name, what in plan.left_out.items():
+        print(f"arm {name} is left out of this run: {what}", file=sys.stderr)
     try:
         lock.recover(Path(".snakemake"), Path(RESULTS))
     except LamofcError as error:

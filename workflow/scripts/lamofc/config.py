@@ -18,7 +18,10 @@ class Plan(ConfigFiles):
 
     @cached_property
     def arms(self) -> dict[str, Any]:
-        """Rows of the codecs file that this run wants, in file order."""
+        """Rows of the codecs file that this run wants and that can be encoded on this machine, in file order.
+
+        ConfigError if a row was named that needs a program which is not here.
+        """
         wanted = self.config["arms"]
         unknown = [w for w in wanted if w not in TIERS and w not in self.all_arms and w not in self.all_inputs]
         if unknown:
@@ -26,7 +29,15 @@ class Plan(ConfigFiles):
                 f"config key arms: {unknown[0]!r} is neither a tier nor a row of {self.config['codecs']} or "
                 f"{self.config['inputs']}"
             )
-        return self._wanted(self.all_arms)
+        for name in (n for n in self.left_out if n in wanted):
+            raise ConfigError(f"config key arms: {name} cannot be encoded on this machine: {self.left_out[name]}")
+        return {n: a for n, a in self._wanted(self.all_arms).items() if n not in self.left_out}
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Rows of the codecs file that this run wants and this machine cannot encode -> what it lacks."""
+        lacks = {n: codecs.missing(a) for n, a in self._wanted(self.all_arms).items()}
+        return {n: what for n, what in lacks.items() if what}
 
     @cached_property
     def curves(self) -> dict[str, dict[str, Any]]:

@@ -116,6 +116,13 @@ def needs_fit(entry: Entry) -> bool:
     return load(entry["codec"]).fitted or ("fallback" in entry and load(entry["fallback"]["codec"]).fitted)
 
 
+def missing(entry: Entry) -> str:
+    """What this machine lacks to encode with an entry, such as a program, and where to get it; empty if nothing."""
+    if not hasattr(load(entry["codec"]), "missing"):
+        return ""
+    return build(entry["codec"], entry.get("parameters", {})).missing()
+
+
 def coder(entry: Entry, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
     """The coder of a stream; tensors of kinds the codec does not take go to the fallback."""
     from lamofc.codecs.composite import Composite

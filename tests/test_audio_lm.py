@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import answers
 import numpy as np
 import pytest
 import tiny_audio_lm
@@ -16,6 +17,7 @@ from lamofc.errors import ConfigError, FetchError
 from lamofc.features import check
 from lamofc.models.audio_parts import Projector
 from lamofc.models.speech_tokens import SpeechTokens, block_mask
+from lamofc.tasks import measures
 
 SECONDS = (1.0, 1.0, 0.33, 31.0)
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -132,6 +134,12 @@ def test_gradients_reach_what_was_received(folders):
     received = {k: torch.from_numpy(v[None]).requires_grad_() for k, v in model.head(sounds()[:1])[0].items()}
     model.last_feature(received, [{}]).sum().backward()
     assert all(t.grad is not None and t.grad.abs().sum() > 0 for t in received.values())
+
+
+@pytest.mark.parametrize("side", [{}, {"options": [[1, 2], [3]]}])
+def test_gradients_of_the_answer(folders, side):
+    model = build(folders["small"], dtype="float32")
+    answers.check(model, measures.likelihood, model.head(sounds()[2:3])[0], side)
 
 
 def test_kimis_projector_is_the_published_sequence():

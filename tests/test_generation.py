@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import answers
 import numpy as np
 import pytest
 import torch
 
 from lamofc import models
 from lamofc.models.decoding import KEPT, greedy, kind
-from lamofc.tasks import letter, number
+from lamofc.tasks import letter, measures, number
 from lamofc.tasks.divergence import divergence, stepwise_divergence
 
 
@@ -240,3 +241,19 @@ def test_sensitivity_reads_the_models_own_text(tmp_path):
     assert feature.shape == (1, 4, 64)
     feature.sum().backward()
     assert all(v.grad is not None and torch.isfinite(v.grad).all() for v in received.values())
+
+
+@pytest.mark.parametrize("side", [{"options": [[1, 2], [3], [4, 5, 6]]}, {"max_new_tokens": 3, "stop": []},
+                                  {"max_new_tokens": 1, "stop": []}])  # fmt: skip
+def test_gradients_of_the_answer(side, tmp_path):
+    """Log-probabilities of the options, or those along the model's own text; the same that the tail answers with."""
+    from lamofc.models.torch_arrays import to_torch
+
+    model, inputs = tiny(tmp_path, dtype="float32"), some_prompts()[:1]
+    (sample,) = model.head(inputs)
+    answers.check(model, measures.likelihood, sample, side)
+    (answer,) = model.tail([sample], [side])
+    with torch.no_grad():
+        scores = model.scores({k: to_torch(v)[None] for k, v in sample.items()}, [side])[0]
+    likeliest = answer["logprobs"] if "options" in side else answer["logprobs"][:, 0]
+    np.testing.assert_allclose(scores if "options" in side else scores.amax(-1), likeliest, rtol=1e-3, atol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import answers
 import numpy as np
 import pytest
 import tiny_audio_lm
@@ -12,6 +13,7 @@ import torch
 from lamofc import models
 from lamofc.errors import ConfigError
 from lamofc.features import check
+from lamofc.tasks import measures
 
 RESOURCES = Path(__file__).parents[1] / "resources/models"
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -141,6 +143,7 @@ def test_a_whisper_of_any_size_is_a_config_row(told, tmp_path):
     )
     assert_identity(model, *sounds(3))
     assert model.specs[0].shape == (None, 16)
+    answers.check(model, measures.likelihood, model.head(sounds(1)[0])[0], {})
 
 
 def test_the_prompt_never_reads_the_head(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import answers
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from lamofc.errors import ConfigError
 from lamofc.features import check
 from lamofc.models import dino, dino_readouts, placing, views
 from lamofc.models.dino_trunk import Trunk
+from lamofc.tasks import measures
 
 SHAPES = Path(__file__).parents[1] / "config/paper/shapes"
 SMALL = {
@@ -111,6 +113,14 @@ def test_every_feature_has_a_gradient(folder, split, readout):
     feature = model.last_feature(received, side[1:2])
     (feature * torch.randn(feature.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     assert [k for k, t in received.items() if not t.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize(("split", "readout"), [CUTS[0], *CUTS[2:]])
+def test_gradients_of_the_answer(folder, split, readout):
+    model = dino.Model(folder, split, readout, device="cpu", image_size=64)
+    inputs, side = pictures()
+    measure = measures.likelihood if readout != "dpt" else lambda metres: measures.values(metres.log())
+    answers.check(model, measure, model.head(inputs[1:2])[0], side[1])
 
 
 def test_without_its_prior_the_segmentation_tail_sends_the_tables_tensors_alone(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import answers
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from test_models import prompts, same
 from lamofc import models
 from lamofc.errors import ConfigError
 from lamofc.features import check
+from lamofc.tasks import measures
 
 SIZES = {"vocab_size": 128, "hidden_size": 32, "state_size": 4, "num_hidden_layers": 5}
 GREEDY = {"max_new_tokens": 6, "stop": [3]}
@@ -130,6 +132,20 @@ def test_gradients_reach_all_that_crosses(folder, side):
     torch.testing.assert_close(feature, plain, rtol=1e-4, atol=1e-4)
     gradients = torch.autograd.grad(feature.sum(), list(received.values()))
     assert all(torch.isfinite(g).all() and g.abs().max() > 0 for g in gradients)
+
+
+@pytest.mark.parametrize("side", [{"options": [[1, 2], [3]]}, GREEDY])
+def test_gradients_of_the_answer(folder, side):
+    """Of options the very numbers that the tail gives."""
+    from lamofc.models.torch_arrays import to_torch
+
+    model = built(folder, split="layer1")
+    (sample,) = model.head(prompts(1, vocabulary=128)[0])
+    answers.check(model, measures.likelihood, sample, side)
+    if "options" in side:
+        with torch.no_grad():
+            scores = model.scores({k: to_torch(v)[None] for k, v in sample.items()}, [side])[0]
+        np.testing.assert_allclose(scores, model.tail([sample], [side])[0]["logprobs"], rtol=1e-3, atol=1e-4)
 
 
 def test_training_computes_what_the_library_does(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import answers
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from lamofc import models, tasks
 from lamofc.convert import ConvertError, convert
 from lamofc.features import check
 from lamofc.models.typeseg_net import Sizes
+from lamofc.tasks import measures
 
 RESOURCES = Path(__file__).parents[1] / "resources"
 SIZES = Sizes(width=12, state=3, rank=2, kernel=4, blocks=3, labels=5)
@@ -132,3 +134,8 @@ def test_real_texts_are_told_apart():
     outputs = model.tail(model.head([e.inputs for e in examples]), [e.side for e in examples])
     correct = [task.outcome(o, e.truth)["correct"] for o, e in zip(outputs, examples, strict=True)]
     assert np.mean(correct) > 0.6
+
+
+def test_gradients_of_the_answer(weights):
+    model = models.build({"family": "typeseg", "options": {}}, weights, "block0")
+    answers.check(model, measures.likelihood, model.head(texts(11))[0], {})

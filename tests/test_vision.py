@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import answers
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,7 @@ from lamofc.stages.extract import extract
 from lamofc.stages.fit_depth import fit_depth
 from lamofc.stages.fit_readout import fit_readout
 from lamofc.store import FeatureReader
+from lamofc.tasks import measures
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 56, "patch_size": 14}
@@ -132,6 +134,14 @@ def test_an_image_and_its_mirror_image_have_mirrored_depth(weights):
     flipped = [{"image": i["image"][:, ::-1].copy()} for i in inputs]
     for a, b in zip(model.unsplit(inputs, side), model.unsplit(flipped, side), strict=True):
         assert np.allclose(a, b[:, ::-1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("split", "readout"), [s for s in SPLITS if s[0] != "block3"])
+def test_gradients_of_the_answer(split, readout, weights):
+    model = build(weights["dinov2"], split, readout)
+    inputs, (side,) = images(1)
+    measure = measures.likelihood if readout != "depth" else lambda metres: measures.values(metres.log())
+    answers.check(model, measure, model.head(inputs)[0], side)
 
 
 def test_registers_and_grid_are_told_to_the_codecs(weights):

@@ -182,6 +182,12 @@ def test_a_new_codec_runs_only_its_own_jobs(run, project):
     assert jobs == {"encode": 3, "decode": 3, "evaluate": 3, "collect": 1}
 
 
+def test_the_sensitivity_of_the_answer_is_made_for_the_arm_that_asks(run, project):
+    jobs = {n: planned(project, "results/tiny/scores.tsv", config={"arms": [n]}) for n in ("tailor", "tailor-task")}
+    coded = {"fit": 3, "encode": 3, "decode": 3, "evaluate": 3, "collect": 1}
+    assert jobs == {"tailor": coded | {"sensitivity": 3}, "tailor-task": coded | {"sensitivity_of_answer": 3}}
+
+
 def test_editing_a_codec_reruns_that_codec_alone(run, project):
     path = project / "workflow/scripts/lamofc/codecs/lossless.py"
     path.write_text(path.read_text() + "\n# edited\n")

@@ -182,8 +182,11 @@ def fitted_assets(wildcards):
 
 def sensitivity_file(wildcards):
     """How sensitive the tail is to each tensor, for the codecs whose calibration takes it."""
-    taken = codecs.uses_sensitivity(arm(wildcards)) and wildcards.curve not in IMPORTED  # there no tail is at hand
-    return [f"{RESULTS}/sensitivity/{wildcards.curve}.safetensors"] if taken else []
+    of = codecs.sensitive_to(arm(wildcards))
+    if of is None or wildcards.curve in IMPORTED:  # there no tail is at hand
+        return []
+    folder = "sensitivity" if of == "feature" else "sensitivity-answer"
+    return [f"{RESULTS}/{folder}/{wildcards.curve}.safetensors"]
 
 
 def network_file(wildcards):

@@ -74,5 +74,21 @@ rule sensitivity:
         worker=model_worker,
         row=row,
         model_row=model_row,
+        of="feature",
     script:
         "../scripts/sensitivity.py"
+
+
+# Those of the task's answer, where an arm is tuned to it; the model's own answers, no labels.
+use rule sensitivity as sensitivity_of_answer with:
+    output:
+        f"{RESULTS}/sensitivity-answer/{{curve}}.safetensors",
+    log:
+        f"{LOGS}/sensitivity-answer/{{curve}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/sensitivity-answer/{{curve}}.tsv"
+    params:
+        worker=model_worker,
+        row=row,
+        model_row=model_row,
+        of="answer",

@@ -14,4 +14,5 @@ with logged(snakemake.log[0]):
         dataset=Path(files.dataset),
         readout=Path(files.readout[0]) if files.readout else None,
         out=Path(snakemake.output[0]),
+        of=params.of,
     )

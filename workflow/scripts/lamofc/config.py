@@ -59,8 +59,14 @@ class Plan(ConfigFiles):
             for curve, row in self.curves.items()
             for arm, entry in self.arms.items()
             if kinds[arm] & set(self.models[row["model"]]["kinds"])
+            if codecs.sensitive_to(entry) != "answer" or self.has_answer(curve)
             if "transfer" not in entry or self.donor(curve)
         ]
+
+    def has_answer(self, curve: str) -> bool:
+        """Whether it is known what moves the answer of a curve's task: codecs tuned to that run nowhere else."""
+        row = self.all_curves[curve]
+        return self.models[row["model"]]["family"] != "hosted" and hasattr(tasks.load(row["task"]), "measure")
 
     def donor(self, curve: str) -> str | None:
         """The first other curve of the run with the model, split and task of this one, over another data set.

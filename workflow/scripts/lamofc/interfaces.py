@@ -144,6 +144,9 @@ class Model(Protocol):
 
     `tail(head(x), side)` equals `unsplit(x, side)` bit for bit at equal batch composition.
     A model whose samples take hundreds of megabytes says with an attribute `block` how many are held at a time.
+    Calibration through the tail asks for two methods more, both with gradients and of one sample as a batch of torch
+    tensors: `last_feature(received, side)` -> the tail's last feature; optional `scores(received, side)` -> what the
+    outputs are decided from, logits or log-probabilities along the last axis, or the values themselves.
     """
 
     specs: Sequence[TensorSpec]
@@ -185,5 +188,7 @@ class Task(Protocol):
     def damage(self, output: Any, reference: Any) -> float:
         """How far an output is from the uncompressed run's: 0 when equal, finer than flips."""
 
+    # Optional, for codecs tuned to the task's own answer (stages/sensitivity.py), where the model has `scores`:
+    # measure(scores) -> tensor with gradients in which a small squared distance is the damage (tasks/measures.py).
     # Optional, for measures that are no function of single samples, such as distances of distributions:
     # record(output, reference, truth) -> what is kept of a sample; set_columns(records) -> {column: number}.

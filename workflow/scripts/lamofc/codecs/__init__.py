@@ -111,6 +111,13 @@ def uses_sensitivity(entry: Entry) -> bool:
     return getattr(load(entry["codec"]), "uses_sensitivity", False)
 
 
+def sensitive_to(entry: Entry) -> str | None:
+    """Whose sensitivity that is (stages.sensitivity): the last "feature" or the task's "answer"; None for none."""
+    if not uses_sensitivity(entry):
+        return None
+    return "answer" if entry.get("parameters", {}).get("metric") == "task" else "feature"
+
+
 def needs_fit(entry: Entry) -> bool:
     """Whether the codec or its fallback is fitted on calibration features."""
     return load(entry["codec"]).fitted or ("fallback" in entry and load(entry["fallback"]["codec"]).fitted)

@@ -16,7 +16,7 @@ from lamofc.codecs.tailor_stream import Coder
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.transforms import klt, prediction, profile
 
-_METRICS = ("fisher", "none")
+_METRICS = ("fisher", "task", "none")
 _LOUDEST, _QUIETEST = 64.0, 0.25  # bounds of the weights of edge positions
 
 
@@ -28,7 +28,8 @@ class Codec(interfaces.Codec):
     along the grid or along time, one step for everything, static tables under ANS.
     step: the knob, in units of the calibrated root mean square of all tensors in that metric.
     metric: "fisher" weighs errors by their effect on the tail's last feature, if sensitivities are given to
-        `fit_with`; "none" by the reciprocal mean square of each tensor.
+        `fit_with`; "task" by that on the answer of the curve's own task, which other tasks may not like; "none" by the
+        reciprocal mean square of each tensor.
     contexts: tables follow what is decoded already; False is the fast mode.
     integers: decode by integer sums, which are equal on every machine; False is the float64 arithmetic of streams
         whose header does not name any.
@@ -63,7 +64,7 @@ class Codec(interfaces.Codec):
     ) -> dict[str, np.ndarray]:
         """As `fit`, with what stages.sensitivity wrote: per tensor `t` (C, C), `t/start` and `t/end`."""
         with threadpool_limits(1):
-            return self._fit(specs, list(samples), sensitivity if self.metric == "fisher" else None)
+            return self._fit(specs, list(samples), None if self.metric == "none" else sensitivity)
 
     def _fit(
         self, specs: Sequence[TensorSpec], samples: list[Sample], sensitivity: Mapping[str, np.ndarray] | None

@@ -88,6 +88,9 @@ class Model(causal_lm.Model):
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         return super().last_feature(received, list(map(self._side, side)))
 
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        return super().scores(received, list(map(self._side, side)))
+
     def _side(self, side: dict[str, Any]) -> dict[str, Any]:
         if "options" in side:
             return side

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,22 @@ class Model:
         after it, with gradients: all that the language head reads. One sample at a time."""
         with torch.no_grad():
             ids = torch.tensor([self._written(received, s) for s in side])
+        return self._last_states(received, ids)
+
+    def _last_states(self, received: dict[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
         hidden, cache = self.prefill(received)
-        return torch.cat([hidden[:, -1:], self._go_on(ids, cache)], 1)
+        last = hidden[:, -1:]
+        return torch.cat([last, self._follow(ids.to(self.device), cache)], 1) if ids.shape[1] else last
+
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> log-probabilities of the options (1, options), or of all tokens where each of the
+        model's own text stands (1, tokens, vocabulary), with gradients. One sample at a time."""
+        if "options" in side[0]:
+            logprobs, (options,) = self._of_options(*self.prefill(received), side, self._follow)
+            return torch.stack([row[: len(o)].mean() for row, o in zip(logprobs, options, strict=True)])[None]
+        with torch.no_grad():
+            ids = torch.tensor([self._written(received, s) for s in side])
+        return self._logprobs(self._last_states(received, ids[:, :-1]))
 
     def _written(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> list[int]:
         """The tokens after the prompt: those of all options, one after another, or the model's own text."""
@@ -139,22 +153,33 @@ class Model:
         return greedy(self._logprobs(hidden[:, -1]), step, side)
 
     def _choose(self, hidden: torch.Tensor, cache: DynamicCache, side: list[dict[str, Any]]) -> list[Any]:
-        options = [[list(map(int, o)) for o in s["options"]] for s in side]
-        count, width = len(options[0]), max(len(o) for row in options for o in row)
-        ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row]).to(self.device)
-        first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
-        self._repeat(cache, count)
-        later = self._go_on(ids, cache)[:, : width - 1]
-        table = torch.cat([first[:, None], self._logprobs(later)], 1)
-        table = table.gather(2, ids.to(table.device)[..., None])[..., 0].cpu()
+        table, options = self._of_options(hidden, cache, side, self._go_on)
+        table, count = table.cpu(), len(options[0])
         scores = [
             [float(table[i * count + j, : len(o)].mean()) for j, o in enumerate(row)] for i, row in enumerate(options)
         ]
         return [{"choice": int(np.argmax(s)), "logprobs": np.asarray(s, np.float32)} for s in scores]
 
+    def _of_options(
+        self, hidden: torch.Tensor, cache: DynamicCache, side: Sequence[dict[str, Any]], go_on: Callable[..., Any]
+    ) -> tuple[torch.Tensor, list[list[list[int]]]]:
+        """Log-probabilities (batch * options, tokens) of the tokens of all options after the cache; the options."""
+        options = [[list(map(int, o)) for o in s["options"]] for s in side]
+        count, width = len(options[0]), max(len(o) for row in options for o in row)
+        ids = torch.tensor([o + [0] * (width - len(o)) for row in options for o in row]).to(self.device)
+        first = self._logprobs(hidden[:, -1]).repeat_interleave(count, 0)  # (batch * options, vocabulary)
+        self._repeat(cache, count)
+        later = go_on(ids, cache)[:, : width - 1]
+        table = torch.cat([first[:, None], self._logprobs(later)], 1)
+        return table.gather(2, ids.to(table.device)[..., None])[..., 0], options
+
     def _go_on(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         """Token ids (batch, tokens) after what the cache holds -> last hidden states (batch, tokens, width)."""
         return self.base(**self._own(ids), past_key_values=cache, use_cache=True).last_hidden_state
+
+    def _follow(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """As `_go_on`, with gradients."""
+        return self._go_on(ids, cache)
 
     def _repeat(self, cache: DynamicCache, count: int) -> None:
         """Every row of the cache `count` times."""

@@ -109,9 +109,17 @@ class Model:
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         """Batched features -> all that the readout reads of them (batch, values), with gradients."""
         count = self.views.count(side[0]["size"])
-        maps = self.finish([received[f"block{b}"].unflatten(1, (count, -1)).flatten(0, 1) for b in self.blocks])
-        read = [m.unflatten(0, (-1, count)).flatten(1) for m in maps]
+        read = [m.unflatten(0, (-1, count)).flatten(1) for m in self._maps(received, count)]
         return torch.cat(read + [received[s.name].flatten(1) for s in self.specs[len(self.blocks) :]], 1)
+
+    def _maps(self, received: dict[str, torch.Tensor], count: int) -> list[torch.Tensor]:
+        return self.finish([received[f"block{b}"].unflatten(1, (count, -1)).flatten(0, 1) for b in self.blocks])
+
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> what the readout's output is decided from, with gradients. One sample at a time."""
+        count, grid = self.views.count(side[0]["size"]), tuple(n // self.trunk.patch for n in self.views.size)
+        prior = [received[s.name][0].unflatten(0, (count, -1)) for s in self.specs[len(self.blocks) :]]
+        return self.readout.scores(self._maps(received, count), prior, grid, side[0]["size"])[None]
 
     def pixels(self, inputs: list[dict[str, Any]]) -> torch.Tensor:
         """Views of all samples, one after another."""

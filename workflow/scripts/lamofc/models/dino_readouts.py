@@ -22,6 +22,7 @@ from lamofc.models.dpt_head import DptHead
 from lamofc.models.mask2former_head import Mask2FormerHead
 
 PRIORS = ("sent", "none")
+FAINTEST = 1e-6  # weight of a class, below which its logarithm is not followed
 
 
 def build(name: str, weights: Path, trunk: Trunk, image_size: int, prior: str) -> nn.Module:
@@ -50,7 +51,10 @@ def _load(module: nn.Module, path: Path) -> None:
 
 
 class Readout(nn.Module):
-    """views: what the trunk looks at. fixed_views: views per sample, or None where the image's size decides."""
+    """views: what the trunk looks at. fixed_views: views per sample, or None where the image's size decides.
+
+    `scores` takes what `forward` takes and gives what its output is decided from, with gradients.
+    """
 
     fixed_views: int | None = 1
 
@@ -70,10 +74,13 @@ class LinearHead(Readout):
         self.prefix, self.linear = trunk.prefix, nn.Linear(2 * trunk.width, classes)
         self.views = views.Whole(image_size)
 
-    def forward(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Any) -> dict:
+    def scores(self, maps: Sequence[torch.Tensor], prior: Any, grid: Any, size: Any) -> torch.Tensor:  # -> (classes,)
         tokens = maps[-1]
         pooled = torch.cat([tokens[:, 0], tokens[:, self.prefix :].mean(1)], 1)
-        logits = self.linear(pooled)[0].float()
+        return self.linear(pooled)[0].float()
+
+    def forward(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Any) -> dict:
+        logits = self.scores(maps, prior, grid, size)
         return {"label": int(logits.argmax()), "logits": logits.cpu().numpy()}
 
 
@@ -87,9 +94,12 @@ class Dpt(Readout):
         self.prefix, self.views = trunk.prefix, views.Mirrored(tuple(size))
         self.head = DptHead(trunk.width, **options)
 
-    def forward(self, maps: Sequence[torch.Tensor], prior: Any, grid: tuple[int, int], size: Sequence[int]):
+    def scores(self, maps: Sequence[torch.Tensor], prior: Any, grid: tuple[int, int], size: Sequence[int]):
         depth = self.head([to_map(m[:, self.prefix :], grid) for m in maps])
-        return self.views.join(depth, size)[0].float().cpu().numpy()
+        return self.views.join(depth, size)[0].float()
+
+    def forward(self, maps: Sequence[torch.Tensor], prior: Any, grid: tuple[int, int], size: Sequence[int]):
+        return self.scores(maps, prior, grid, size).cpu().numpy()
 
 
 class Mask2Former(Readout):
@@ -121,9 +131,15 @@ class Mask2Former(Readout):
         channels = spatial_adapter.prior_channels(self.inner)
         return [TensorSpec(f"prior{i + 1}", "tokens", dtype, (None, c)) for i, c in enumerate(channels)]
 
-    def forward(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Sequence[int]):
+    def weights(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Sequence[int]):
         levels = self.adapter([m[:, self.prefix :] for m in maps], prior, grid)
-        return self.views.join(self.head(levels, self.views.size), size).argmax(0).to(torch.uint8).cpu().numpy()
+        return self.views.join(self.head(levels, self.views.size), size)  # (classes, height, width), none negative
+
+    def scores(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Sequence[int]):
+        return self.weights(maps, prior, grid, size).clamp_min(FAINTEST).log().movedim(0, -1)
+
+    def forward(self, maps: Sequence[torch.Tensor], prior: Sequence[torch.Tensor], grid: Any, size: Sequence[int]):
+        return self.weights(maps, prior, grid, size).argmax(0).to(torch.uint8).cpu().numpy()
 
 
 def to_map(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:

@@ -37,8 +37,10 @@ class MaskDecoder(nn.Module):
 
     def forward(self, patch_map: Tensor, size: tuple[int, int]) -> Tensor:
         """(batch, 384, rows, columns) -> probability of the foreground (batch, 1, height, width)."""
+        return torch.sigmoid(self.logits(patch_map, size))
+
+    def logits(self, patch_map: Tensor, size: tuple[int, int]) -> Tensor:
         x = patch_map.contiguous(memory_format=torch.channels_last)  # a quarter faster on CPUs
         for i in (1, 2, 3):
             x = torch.relu(self.get_submodule(f"bn{i}")(self.get_submodule(f"upconv{i}")(x)))
-        x = nn.functional.interpolate(self.final_conv(x), size, mode="bilinear", align_corners=False)
-        return torch.sigmoid(x)
+        return nn.functional.interpolate(self.final_conv(x), size, mode="bilinear", align_corners=False)

@@ -1,4 +1,7 @@
-"""What stands at the end of a vision tail: normed token maps -> outputs a task scores."""
+"""What stands at the end of a vision tail: normed token maps -> outputs a task scores.
+
+`scores` of a readout are what its outputs are decided from, with gradients; logits have the last axis.
+"""
 
 from __future__ import annotations
 
@@ -78,8 +81,11 @@ class Probe(Linear):
     def targets(self, truths: list[int], patches: int) -> torch.Tensor:
         return torch.tensor(truths)
 
+    def scores(self, maps: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:  # -> (batch, classes)
+        return self.linear(self.inputs(maps))
+
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[dict[str, Any]]:
-        logits = self.linear(self.inputs(maps))
+        logits = self.scores(maps, size)
         return [{"label": int(row.argmax()), "logits": row.cpu().numpy().astype(np.float32)} for row in logits]
 
 
@@ -96,10 +102,15 @@ class LinearMask(Linear):
         masks = to_torch(np.stack(truths)).float()[:, None]
         return nn.functional.adaptive_avg_pool2d(masks, int(patches**0.5)).flatten()
 
+    def logits(self, maps: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:  # -> (batch, 1, *size)
+        patches = self.linear(torch.cat(maps, -1))  # (batch, tokens, 1)
+        return nn.functional.interpolate(to_grid(patches, self.prefix), size, mode="bilinear", align_corners=False)
+
+    def scores(self, maps: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+        return against_ground(self.logits(maps, size))
+
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
-        logits = self.linear(torch.cat(maps, -1))  # (batch, tokens, 1)
-        full = nn.functional.interpolate(to_grid(logits, self.prefix), size, mode="bilinear", align_corners=False)
-        return [m > 0 for m in full[:, 0].cpu().numpy()]
+        return [m > 0 for m in self.logits(maps, size)[:, 0].cpu().numpy()]
 
 
 class Decoder(Readout):
@@ -111,6 +122,9 @@ class Decoder(Readout):
         self.decoder = MaskDecoder(**json.loads((weights / "decoder.json").read_text()))
         self.decoder.load_state_dict(load_file(weights / "decoder.safetensors"))
         self.decoder.to(memory_format=torch.channels_last)
+
+    def scores(self, maps: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:
+        return against_ground(self.decoder.logits(to_grid(maps[-1], self.prefix), size))
 
     def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
         return [m > 0.5 for m in self.decoder(to_grid(maps[-1], self.prefix), size)[:, 0].cpu().numpy()]
@@ -131,13 +145,21 @@ class Depth(Readout):
     def inputs(self, maps: list[torch.Tensor]) -> torch.Tensor:  # one view -> (batch, width, rows, columns)
         return to_grid(torch.cat(maps, -1), self.prefix)
 
-    def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
+    def scores(self, maps: list[torch.Tensor], size: tuple[int, int]) -> torch.Tensor:  # -> (batch, *size), metres
         half = len(maps) // 2
         plain, mirror = self.head(self.inputs(maps[:half]), size), self.head(self.inputs(maps[half:]), size)
-        return list(((plain + mirror.flip(2)) / 2).cpu().numpy())
+        return (plain + mirror.flip(2)) / 2
+
+    def forward(self, maps: list[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
+        return list(self.scores(maps, size).cpu().numpy())
 
 
 KINDS = {"probe": Probe, "linear-mask": LinearMask, "mask-decoder": Decoder, "depth": Depth}
+
+
+def against_ground(logits: torch.Tensor) -> torch.Tensor:
+    """Logits of the object (batch, 1, height, width) -> of object and ground (batch, height, width, 2)."""
+    return torch.stack([logits[:, 0], torch.zeros_like(logits[:, 0])], -1)
 
 
 def to_grid(tokens: torch.Tensor, prefix: int) -> torch.Tensor:

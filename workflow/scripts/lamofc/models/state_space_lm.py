@@ -116,15 +116,11 @@ class Model(causal_lm.Model):
     def _logprobs(self, hidden: torch.Tensor) -> torch.Tensor:
         return super()._logprobs(hidden.to(self.net.lm_head.weight.dtype))  # the residual stream may be wider
 
-    def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
-        """Batched features -> last hidden states of the final prompt token and of what is written after it, with
-        gradients; the library's own steps would overwrite the states that these need. One sample at a time."""
-        with torch.no_grad():
-            written = torch.tensor([self._written(received, s) for s in side]).to(self.device)
-        hidden, cache = self.prefill(received)
+    def _follow(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """The library's own steps would overwrite the states that gradients need."""
         states = [(layer.conv_states[0], layer.recurrent_states[0]) for layer in cache.layers]
-        found = [hidden[:, -1]]
-        for token in written.unbind(1):
+        found = []
+        for token in ids.unbind(1):
             x = self.base.embeddings(token)
             for i, block in enumerate(self._layers):
                 x = x.to(placing.runs_on(block))

@@ -77,12 +77,19 @@ class Model:
         return self._outputs(self._front(inputs))
 
     def _outputs(self, x: torch.Tensor) -> list[Any]:
-        means = self.net.head(self.finish(x)).float().log_softmax(-1).mean(1).numpy()
+        means = self._means(x).numpy()
         return [{"label": int(row.argmax()), "logits": row} for row in means]
 
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         """Batched features -> what the label head reads, with gradients."""
         return self.finish(received["output"])
+
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> log-probabilities of the labels, with gradients."""
+        return self._means(received["output"])
+
+    def _means(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net.head(self.finish(x)).float().log_softmax(-1).mean(1)
 
 
 def parse_split(split: str, blocks: int) -> int:

@@ -96,6 +96,11 @@ class Model:
         """Batched features -> what the readout notices of them (batch, values), with gradients."""
         return self.readout.noticed(self.finish([received[s.name] for s in self.specs]))
 
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> what the readout's outputs are decided from, with gradients."""
+        maps = self.finish([received[s.name] for s in self.specs])
+        return self.readout.scores([m.float() for m in maps], tuple(side[0]["size"]))
+
     @torch.inference_mode()
     def _unsplit(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
         maps = self.unsplit_maps([i for i, _ in pairs])

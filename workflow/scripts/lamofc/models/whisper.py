@@ -112,6 +112,12 @@ class Model:
         out = self.net.model.decoder(input_ids=torch.tensor([ids]), encoder_hidden_states=states)
         return out.last_hidden_state
 
+    def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Batched features -> log-probabilities after each token of its own transcript and of its end, with gradients.
+        One sample at a time."""
+        hidden = self.last_feature(received, side)[:, len(self.prompt) - 1 :]
+        return self.net.proj_out(hidden).float()[..., : self.last_text + 1].log_softmax(-1)
+
     def _special_tokens(self) -> tuple[list[int], int, int]:
         number = self.tokenizer.convert_tokens_to_ids
         names = ["<|startoftranscript|>", "<|notimestamps|>"]

@@ -1,8 +1,8 @@
-"""How much the tail's last feature changes with each direction of what crosses the split."""
+"""How much the tail's last feature, or its answer, changes with each direction of what crosses the split."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from lamofc import models, tasks
+from lamofc.errors import ConfigError
 from lamofc.interfaces import Sample, TensorSpec
 from lamofc.models.torch_arrays import to_torch
 from lamofc.transforms import positions, vectors
@@ -26,24 +27,32 @@ EDGE = 64  # positions told apart at either end
 
 
 def sensitivity(
-    row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, dataset: Path, readout: Path | None, out: Path
+    row: Mapping[str, Any],
+    model_row: Mapping[str, Any],
+    weights: Path,
+    dataset: Path,
+    readout: Path | None,
+    out: Path,
+    of: str = "feature",
 ) -> None:
     """Write, per tensor, `<name>` = E[g g^T] over tokens (C x C float32) and `<name>/start`, `<name>/end` (64,).
 
     g is the gradient of a random projection of the last feature: the outer product is the metric in which small
-    errors move that feature, whatever the task does with it. No labels. Keys count before their rotation. The second
-    pair is the mean squared gradient at the first and last positions over that of all but the first.
+    errors move that feature, whatever the task does with it. `of` "answer": of what the task reads instead, so that it
+    is the Fisher information of the answer. No labels. Keys count before their rotation. The second pair is the mean
+    squared gradient at the first and last positions over that of all but the first.
     """
     options = dict(model_row.get("options", {})) | {"dtype": "float32"}
     model = models.build({**model_row, "options": options}, weights, row["split"], row.get("readout"), readout)
     for parameter in model.net.parameters():
         parameter.requires_grad_(False)
     task = tasks.build(row["task"], dataset, weights)
+    seen = reader(of, model, task, row)
     sums = {s.name: _Sum(s) for s in model.specs}
     examples = task.examples("calibration", min(SAMPLES, row["n_calibration"]))
     for number, example in enumerate(tqdm(examples, desc="sensitivity", mininterval=5)):
         (sample,) = model.head([example.inputs])
-        for gradients in _gradients(model, sample, example.side, number):
+        for gradients in _gradients(seen, sample, example.side, number):
             for name, gradient in gradients.items():
                 sums[name].add(gradient)
         if number + 1 >= FEWEST and all(s.count >= ENOUGH * PROJECTIONS for s in sums.values()):
@@ -53,10 +62,29 @@ def sensitivity(
         save_file(arrays, partial)
 
 
-def _gradients(model: Any, sample: Sample, side: dict[str, Any], seed: int) -> list[dict[str, np.ndarray]]:
+Seen = Callable[[dict[str, torch.Tensor], list[dict[str, Any]]], torch.Tensor]
+
+
+def reader(of: str, model: Any, task: Any, row: Mapping[str, Any]) -> Seen:
+    """The model's last "feature", or of its "answer" what `measure` of the task makes of `scores` of the model.
+
+    ConfigError where one of them has none.
+    """
+    if of == "feature":
+        return model.last_feature
+    for owner, name, part in ((task, f"task {row['task']}", "measure"), (model, f"model {row['model']}", "scores")):
+        if not hasattr(owner, part):
+            raise ConfigError(
+                f"curve {row['curve']}: {name} has no `{part}`, so that nothing is known of what moves its answer; "
+                "write `metric: fisher` for this curve"
+            )
+    return lambda received, side: task.measure(model.scores(received, side))
+
+
+def _gradients(seen: Seen, sample: Sample, side: dict[str, Any], seed: int) -> list[dict[str, np.ndarray]]:
     generator = torch.Generator("cpu").manual_seed(seed)
     received = {k: to_torch(v)[None].requires_grad_() for k, v in sample.items()}
-    feature = model.last_feature(received, [side])
+    feature = seen(received, [side])
     found = []
     for _ in range(PROJECTIONS):
         projection = torch.randn(feature.shape, generator=generator, device="cpu").to(feature.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lamofc.interfaces import Example
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 
 
 class Task:
@@ -18,6 +18,7 @@ class Task:
     metric, unit, higher_is_better, chance = "WER", "%", False, None
     damage_name = "edits / word"
     modality = "audio"
+    measure = staticmethod(measures.likelihood)
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamofc.interfaces import Example
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 from lamofc.tasks.divergence import divergence
 
 
@@ -19,6 +19,7 @@ class Task:
     metric, unit, higher_is_better = "accuracy", "%", True
     damage_name = "KL (nats)"
     modality = "text"
+    measure = staticmethod(measures.likelihood)
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         from transformers import AutoTokenizer

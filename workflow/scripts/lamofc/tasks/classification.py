@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamofc.interfaces import Example
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 from lamofc.tasks.divergence import divergence
 
 
@@ -45,6 +45,9 @@ class Task:
     def damage(self, output: dict[str, Any], reference: dict[str, Any]) -> float:
         """Kullback-Leibler divergence of the set's class distribution from the uncompressed run's, nats."""
         return divergence(output["logits"][self.classes], reference["logits"][self.classes])
+
+    def measure(self, scores: Any) -> Any:
+        return measures.likelihood(scores[..., self.classes])
 
     def _answer(self, output: dict[str, Any]) -> int:
         return self.classes[int(np.argmax(output["logits"][self.classes]))]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lamofc.interfaces import Example
 from lamofc.jsonio import read_json
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 
 LIMITS = (1e-3, 10.0)  # metres that outputs are clipped to, as the paper does
 FLIP = 0.05  # mean change of log-depth, about 5 %, that a user of the map would notice
@@ -51,6 +51,10 @@ class Task:
     def damage(self, output: np.ndarray, reference: np.ndarray) -> float:
         """Mean absolute difference of log-depth to the uncompressed run's map."""
         return float(np.abs(np.log(_clipped(output)) - np.log(_clipped(reference))).mean())
+
+    def measure(self, scores: Any) -> Any:
+        """Metres -> log-depth."""
+        return measures.values(scores.clamp(*LIMITS).log())
 
 
 def errors(output: np.ndarray, truth: np.ndarray) -> dict[str, float]:

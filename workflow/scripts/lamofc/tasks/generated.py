@@ -12,7 +12,7 @@ import numpy as np
 
 from lamofc.interfaces import Example
 from lamofc.jsonio import read_json
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 from lamofc.tasks.answers import changed
 from lamofc.tasks.divergence import stepwise_divergence
 
@@ -28,6 +28,7 @@ class Generated(ABC):
     metric, unit, higher_is_better, modality = "accuracy", "%", True, "text"
     damage_name = "nats or edits/word"
     max_new_tokens = 100
+    measure = staticmethod(measures.likelihood)
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset, self.weights = dataset, weights

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamofc.interfaces import Example
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 from lamofc.tasks.dialogue import prompt_ids, stop_ids
 from lamofc.tasks.divergence import stepwise_divergence
 
@@ -25,6 +25,7 @@ class Generation(ABC):
 
     metric, unit, higher_is_better, modality = "exact match", "%", True, "text"
     damage_name = "KL per step (nats)"
+    measure = staticmethod(measures.likelihood)
     max_new_tokens: int
     shots: int
     chat = True  # whether the chat template is used where the model has one

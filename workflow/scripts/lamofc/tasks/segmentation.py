@@ -9,7 +9,7 @@ import numpy as np
 
 from lamofc.interfaces import Example
 from lamofc.jsonio import read_json
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 
 FLIP_IOU = 0.95  # below this overlap with the uncompressed run's mask a reader sees another mask
 
@@ -20,6 +20,7 @@ class Task:
     metric, unit, higher_is_better = "mIoU", "%", True
     damage_name = "1 - IoU"
     modality = "image"
+    measure = staticmethod(measures.likelihood)
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lamofc.interfaces import Example
 from lamofc.jsonio import read_json
-from lamofc.tasks import items
+from lamofc.tasks import items, measures
 
 IGNORED = 255
 FLIP = 0.05  # share of pixels of another class that a reader sees as another result
@@ -26,6 +26,7 @@ class Task:
     metric, unit, higher_is_better, chance = "mIoU", "%", True, None
     damage_name = "share of pixels"
     modality = "image"
+    measure = staticmethod(measures.likelihood)
 
     def __init__(self, dataset: Path, weights: Path) -> None:
         self.dataset = dataset

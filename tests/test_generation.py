@@ -251,7 +251,8 @@ def test_gradients_of_the_answer(side, tmp_path):
 
     model, inputs = tiny(tmp_path, dtype="float32"), some_prompts()[:1]
     (sample,) = model.head(inputs)
-    answers.check(model, measures.likelihood, sample, side)
+    if side.get("max_new_tokens") != 1:  # one token is decided by the hidden state alone
+        answers.check(model, measures.likelihood, sample, side)
     (answer,) = model.tail([sample], [side])
     with torch.no_grad():
         scores = model.scores({k: to_torch(v)[None] for k, v in sample.items()}, [side])[0]

@@ -102,6 +102,14 @@ def test_the_task_metric_takes_what_it_is_given():
     assert errors["seen"][0] < errors["seen"][1:].mean() / 4 and errors["blind"][0] > errors["blind"][1:].mean() / 4
 
 
+def test_what_nothing_reads_costs_little():
+    """Of two tensors one is not read: its errors cost a thousandth of the other's, where it had cost all."""
+    arrays = {"read": np.diag([3.0, 1.0]).astype(np.float32) * 1e-6, "not": np.zeros((3, 3), np.float32)}
+    sensitivity._charge_unread(arrays, ["read", "not"])
+    np.testing.assert_allclose(arrays["not"], 2e-9 * np.eye(3), rtol=1e-5)
+    np.testing.assert_allclose(arrays["read"], np.diag([3e-6, 1e-6]), rtol=1e-6)
+
+
 def test_tasks_without_a_measure_are_those_whose_answer_costs_too_much():
     names = sorted(
         p.stem for p in (ROOT / "workflow/scripts/lamofc/tasks").glob("*.py") if "\nclass Task" in p.read_text()

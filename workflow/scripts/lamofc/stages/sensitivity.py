@@ -23,6 +23,7 @@ FEWEST = 16
 ENOUGH = 3000  # vectors of each tensor, after which no more samples are taken
 PROJECTIONS = 3
 _PRIOR = 6  # gradients of average size that each position is taken to have seen
+_UNREAD = 1e-3  # sensitivity of what is not read, of that of the least sensitive tensor that is
 EDGE = 64  # positions told apart at either end
 
 
@@ -58,8 +59,17 @@ def sensitivity(
         if number + 1 >= FEWEST and all(s.count >= ENOUGH * PROJECTIONS for s in sums.values()):
             break
     arrays = {k: v for total in sums.values() for k, v in total.arrays().items()}
+    _charge_unread(arrays, list(sums))
     with whole_file(out) as partial:
         save_file(arrays, partial)
+
+
+def _charge_unread(arrays: dict[str, np.ndarray], names: list[str]) -> None:
+    """A tensor that nothing reads, such as caches before an answer of one token, costs a little in all directions."""
+    levels = {n: float(np.trace(arrays[n])) / max(1, len(arrays[n])) for n in names}
+    least = min((v for v in levels.values() if v > 0), default=1.0)
+    for name in [n for n, v in levels.items() if not v > 0]:
+        arrays[name] = (_UNREAD * least * np.eye(len(arrays[name]))).astype(np.float32)
 
 
 Seen = Callable[[dict[str, torch.Tensor], list[dict[str, Any]]], torch.Tensor]

@@ -223,7 +223,52 @@ def test_asterisk_speech(prompts, tmp_path, degrade):
             assert file.getnframes() / 16000 == pytest.approx(item["seconds"], abs=1e-3) and 1.5 <= item["seconds"] <= 4
 
 
+def test_prompts_one_by_one_keep_what_is_held_out_of_training(prompts, tmp_path):
+    pytest.importorskip("av")
+    out = build("asterisk_prompts", {"p": prompts}, tmp_path / "out", PROMPTS | {"times": 3}, 3)
+    parts = {part: of_part(out, part) for part in ("calibration", "test", "train")}
+    said = {part: {i["said"] for i in found} for part, found in parts.items()}
+    assert [len(said[p]) for p in parts] == [2, 3, 19] and len(set.union(*said.values())) == 24
+    words = {w for text in said["train"] for w in text.split()}
+    assert all(words.issuperset(i["said"].split()) and i["text"] == i["said"] for i in parts["test"])
+    first, second, third = parts["train"][:3]
+    assert first["audio"] == second["audio"] == third["audio"] and first["speed"] == 100
+    assert {i["speed"] for i in parts["train"]} > {100}
+    assert {i["snr_db"] is None for i in parts["train"]} == {True, False}
+
+
+def test_what_a_prompt_says():
+    from lamofc.datasets.asterisk_prompts import plain, said
+
+    assert said("Press 7, to undelete... this-message!") == "press seven to undelete this message"
+    assert plain("press seven") and plain("a message i have")
+    assert not plain("dial 500") and not plain("letter k")
+
+
+def test_recordings_of_people(tmp_path):
+    pytest.importorskip("av")
+    from lamofc.datasets.folder import DatasetFolder
+
+    for name, texts in {"cards": ["ten of clubs"], "librivox": ["he was", "not an ill"]}.items():
+        maker = DatasetFolder(tmp_path / name)
+        for n in range(len(texts)):
+            maker.wav(f"{n:03d}.wav", np.sin(np.arange(16000) * (n + 1) / 9 * (np.arange(16000) > 8000)) * 900)
+        lines = [f"<s> {text}  </s> ({n:03d})\n" for n, text in enumerate(texts)]
+        file = tmp_path / name / ("transcription" if name == "librivox" else "cards.transcription")
+        file.write_text("".join(lines))
+    out = build("pocketsphinx_speech", {"p": tmp_path}, tmp_path / "out", {"start": "You"}, 3)
+    assert [i["text"] for i in of_part(out, "calibration")] == ["ten of clubs"]
+    test = of_part(out, "test")
+    assert [i["said"] for i in test] == ["he was", "not an ill"] and test[0]["start"] == "You"
+    assert all(0.6 < i["seconds"] < 0.8 for i in test), "silence is cut"
+    (tmp_path / "cards/cards.transcription").write_text("ten of clubs (000)\n")
+    with pytest.raises(ConfigError, match=r"cards\.transcription, line 1"):
+        build("pocketsphinx_speech", {"p": tmp_path}, tmp_path / "wrong", {}, 3)
+
+
+PROMPTS = {"held": {"calibration": 2, "test": 3}}
 ELSEWHERE = {
+    "pocketsphinx_speech",
     "synthesised_speech",
     "easy_vqa",
     "imagenet",
@@ -258,6 +303,7 @@ def test_every_builder_gives_the_same_bytes_again_and_other_bytes_for_another_se
             "test": 12,
         },
         "asterisk_speech": {"seconds": [1.5, 4], "degrade": "telephone-noise"},
+        "asterisk_prompts": PROMPTS,
         **SMALL,
     }
     names(wordnet(tmp_path))

@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 from lamofc import models
 from lamofc.convert import whisper_window
+from lamofc.datasets.folder import DatasetFolder
+from lamofc.errors import ConfigError
 from lamofc.features import check
 from lamofc.models.token_projector import TokenProjector, merged
-from lamofc.training import hearing
+from lamofc.training import heard, hearing
 from lamofc.training.heard import Heard
 
 NETWORK = {"stack": 2, "hidden": 32, "layers": 1, "heads": 2}
@@ -78,18 +80,56 @@ def spoken(count, rng):
 
 
 def test_it_learns_and_goes_on_where_it_stopped(tmp_path):
-    heard = spoken(40, np.random.default_rng(0))
+    learnt = spoken(40, np.random.default_rng(0))
     entry = {"network": NETWORK, "dropout": 0.1, "rows": 16, "steps": 60, "learning_rate": 0.01, "weight_decay": 0.0,
              "warm_up": 5, "decay": 0.5, "clip": 1, "mean_over": 5, "seed": 1}  # fmt: skip
     finished = []
     for state, stops in ((tmp_path / "a", [60]), (tmp_path / "b", [30, 60])):
         for stop in stops:
-            net = hearing.build(entry, 8, hearing.vocabulary(heard, Letters()))
-            training = hearing.Hearing(net, entry, heard, Letters(), state)
+            net = hearing.build(entry, 8, hearing.vocabulary(learnt, Letters()))
+            training = hearing.Hearing(net, entry, learnt, Letters(), state)
             training.run(log=lambda line: None, last=stop)
         finished.append({k: v.clone() for k, v in training.finish().items()})
     assert all(torch.equal(finished[0][k], finished[1][k]) for k in finished[0])
-    assert hearing.error_rate(net, heard[:10], Letters()) < 20
+    assert hearing.error_rate(net, learnt[:10], Letters()) < 20
+
+
+def test_a_training_goes_on_from_an_earlier_one_with_further_tokens():
+    first = hearing.build({"network": NETWORK, "dropout": 0.1, "seed": 1}, 8, [5, 9])
+    torch.nn.init.normal_(first.classes.weight, std=2)
+    said = [Heard(torch.zeros(0), "ab")]
+    known = hearing.vocabulary(said, Letters(), first.vocabulary.tolist())
+    assert known == [5, 9, ord("a"), ord("b")]
+    net = hearing.build({"network": NETWORK, "dropout": 0.1, "seed": 2}, 8, known)
+    hearing.begin(net, {k: v.half() if v.is_floating_point() else v for k, v in first.state_dict().items()})
+    frames = torch.randn(1, 12, 8)
+    with torch.inference_mode():
+        assert torch.allclose(net.eval().logits(frames)[..., :3], first.eval().logits(frames), atol=0.05)
+    assert net.vocabulary.tolist() == known
+    other = hearing.build({"network": NETWORK, "dropout": 0.1, "seed": 2}, 8, [9, 5])
+    with pytest.raises(ConfigError, match="other tokens"):
+        hearing.begin(other, first.state_dict())
+    wide = hearing.build({"network": NETWORK | {"hidden": 64}, "dropout": 0.1, "seed": 2}, 8, known)
+    with pytest.raises(ConfigError, match=r"other sizes: first\.weight"):
+        hearing.begin(wide, first.state_dict())
+
+
+def test_recordings_are_played_at_their_speed_and_through_a_telephone(tmp_path):
+    target = DatasetFolder(tmp_path)
+    sound = (3000 * np.sin(np.arange(16000) / 5)).astype(np.int16)
+    audio = target.wav("a.wav", sound)
+    for number, (speed, snr_db) in enumerate([(100, None), (80, None), (125, 10.0), (20, None)]):
+        target.add("train", f"t{number}", audio=audio, said=f"at {speed}", speed=speed, snr_db=snr_db)
+    for part in ("calibration", "test"):
+        target.add(part, part, audio=audio, said="held")
+    target.finish({"name": "tiny"})
+    found = list(heard.said(tmp_path, {}, 4))
+    assert [text for _, text in found] == ["at 100", "at 80", "at 125"], "one that lasts 5 s is left out"
+    assert [len(s) for s, _ in found] == [16000, 20000, 12800]
+    assert np.array_equal(found[0][0], sound.astype(np.float32) / 32768)
+    again = [s for s, _ in heard.said(tmp_path, {}, 4)]
+    assert all(np.array_equal(a, s) for a, (s, _) in zip(again, found, strict=True)), "the noise is drawn by rule"
+    assert np.abs(found[2][0][:2000]).max() > 0.005, "noise"
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +193,6 @@ def test_a_shorter_window_keeps_the_first_positions(tmp_path):
 
 def test_options_of_a_spoken_question_are_scored_as_text(folder, tmp_path):
     from lamofc import tasks
-    from lamofc.datasets.folder import DatasetFolder
 
     target = DatasetFolder(tmp_path)
     path = target.wav("a.wav", np.full(8000, 100, np.int16))

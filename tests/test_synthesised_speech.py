@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from lamofc import datasets
-from lamofc.datasets import requests, speakable, synthesised_speech
+from lamofc.datasets import asterisk_prompts, asterisk_speech, requests, speakable, synthesised_speech
 from lamofc.speech import voices
 from lamofc.tasks import items
 
@@ -54,11 +55,36 @@ def test_what_stands_beside_a_sound():
     assert items.beside({"question": "?", "before": "", "start": "It is"}) == {"text": "?", "start": "It is"}
 
 
-@pytest.mark.resources
-def test_parts_share_words_alone(tmp_path):
-    packages = {name: ROOT / "resources/packages" / name for name in PACKAGES}
+def fetched(*names):
+    packages = {name: ROOT / "resources/packages" / name for name in names}
     if missing := [name for name, folder in packages.items() if not folder.is_dir()]:
         pytest.skip(f"not fetched: {', '.join(missing)}")
+    return packages
+
+
+@pytest.mark.resources
+def test_nothing_that_is_scored_is_said_in_what_a_training_hears():
+    """Of the data sets as configured: sentences, requests, places asked for, and the prompts of a person."""
+    rows = yaml.safe_load((ROOT / "config/datasets.yaml").read_text())
+    spoken = [row for row in rows.values() if row["builder"] == "synthesised_speech"]
+    assert {row["seed"] for row in spoken} == {7}, "seeds part what is said"
+    assert not {"held", "places", "mixed"} & {key for row in spoken for key in row["options"]}
+    packages = fetched(*PACKAGES, "asterisk-core-sounds-en")
+    rng, defaults = np.random.default_rng(7), synthesised_speech.OPTIONS
+    parts = speakable.spoken(packages, defaults["held"], defaults["places"], defaults["mixed"], rng)
+    learnt = [s.text for s in parts["train"] + speakable.named_questions(parts, 500, rng)]
+    learnt += [asterisk_prompts.said(p.text) for p in asterisk_speech.read_prompts(packages, 1, 3.8)]
+    assert len(learnt) > 5000 and "goodbye" in learnt
+    held = [s for part in ("calibration", "test") for s in parts[part]]
+    assert not {s.text.lower() for s in held} & {text.lower() for text in learnt}
+    asked = {text.split(" is it ")[0] for text in learnt if text.startswith("What is the capital of")}
+    assert len(asked) > 20 and not asked & {s.text for s in held}
+    assert max(Counter(t for t in learnt if " is it " in t).values()) < 5
+
+
+@pytest.mark.resources
+def test_parts_share_words_alone(tmp_path):
+    packages = fetched(*PACKAGES)
     few = {"calibration": 4, "test": 4}
     options = {"kind": "capital", "truth": "options", "options": 2, "named": True, "held": few, "places": few,
                "train": 200}  # fmt: skip

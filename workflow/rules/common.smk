@@ -219,7 +219,8 @@ def published_packages():
 def training_inputs(wildcards, key):
     """What a model is trained on, where it does not ship."""
     entry = plan.trainings[wildcards.training]
-    return [] if "sha256" in entry else entry.get(key, [])
+    found = [] if "sha256" in entry else entry.get(key, [])
+    return [found] if isinstance(found, str) else found
 
 
 def shipped_model(wildcards):

@@ -63,6 +63,7 @@ rule train_model:
     input:
         datasets=lambda w: [f"resources/data/{d}" for d in training_inputs(w, "datasets")],
         books=lambda w: [f"resources/packages/{p}" for p in training_inputs(w, "books")],
+        begin=lambda w: [f"resources/trained/{t}" for t in training_inputs(w, "begin")],
         shipped=lambda w: shipped_model(w),
         sources=sources("lamofc.stages.train_language_model"),
     output:

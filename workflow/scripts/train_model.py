@@ -11,4 +11,5 @@ with logged(snakemake.log[0]):
         datasets=dict(zip(entry["datasets"], map(Path, files.datasets), strict=False)),
         books=dict(zip(entry.get("books", []), map(Path, files.books), strict=False)),
         out=Path(snakemake.output[0]),
+        begin=next(map(Path, files.begin), None),
     )

@@ -24,7 +24,7 @@ BUILDERS = (
     "imagenet", "ade20k", "nyuv2", "coco_canny", "image_folder",
     "stamps_photos", "stamps_clutter", "drawings", "stamps_composites", "rendered_rooms",
     "capitals_choice", "continuation_choice", "kinds_choice", "pronoun_choice", "word_problems", "typed_text",
-    "asterisk_speech", "synthesised_speech", "easy_vqa",
+    "asterisk_speech", "asterisk_prompts", "pocketsphinx_speech", "synthesised_speech", "easy_vqa",
     "hub_choice", "gsm8k", "librispeech", "voicebench",
 )  # fmt: skip
 

@@ -11,6 +11,8 @@ from lamofc.datasets.folder import SAMPLE_RATE
 from lamofc.errors import ConfigError
 
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz
+EDGE = 0.1  # seconds of silence kept at either end
+_QUIET = 200  # of 32768
 
 
 def read_g722(path: Path) -> np.ndarray:
@@ -38,6 +40,23 @@ def read_audio(source: Path | bytes) -> np.ndarray:
         name = "a sound of a table" if isinstance(source, bytes) else source
         raise ConfigError(f"{name}: {error}; is it whole?") from error
     return np.concatenate([f.to_ndarray().reshape(-1) for f in frames]).astype(np.int16)
+
+
+def faster(sound: np.ndarray, speed: int) -> np.ndarray:
+    """As a tape that runs at `speed` percent: pitch and formants rise with it; float64."""
+    from scipy.signal import resample_poly
+
+    sound = sound.astype(np.float64)
+    return sound if speed == 100 else resample_poly(sound, 100, speed)
+
+
+def levelled(sound: np.ndarray) -> np.ndarray:
+    """Peak at half of full scale, silence cut to `EDGE` seconds at either end: int16."""
+    sound = sound * (16384 / max(1.0, np.abs(sound).max()))
+    loud = np.flatnonzero(np.abs(sound) > _QUIET)
+    edge = np.zeros(round(EDGE * SAMPLE_RATE))
+    kept = sound[loud[0] : loud[-1] + 1] if len(loud) else sound
+    return np.rint(np.concatenate([edge, kept, edge])).astype(np.int16)
 
 
 def telephone(sound: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:

@@ -61,6 +61,14 @@ def spoken(
     return parts
 
 
+def named_questions(parts: Mapping[str, list[Spoken]], count: int, rng: np.random.Generator) -> list[Spoken]:
+    """Questions about places of the train part alone that name two capitals, of any part."""
+    facts = {part: [s.fact for s in said if s.fact] for part, said in parts.items()}
+    asked = [facts[TRAIN][int(rng.integers(len(facts[TRAIN])))] for _ in range(count)]
+    capitals = sorted({f.capital for known in facts.values() for f in known})
+    return [Spoken("named", named(ASKED.format(f.place), rng.choice(capitals, 2, replace=False))) for f in asked]
+
+
 def named(question: str, options: Sequence[str]) -> str:
     """A question that says what there is to choose from."""
     return f"{question} is it {' or '.join(o.strip() for o in options)}"

@@ -33,14 +33,18 @@ OPTIONS = {
     "snr_db": 10.0,
     "train": 0,  # utterances of the train part, named but not yet said: a training says them
     "mixed": 4000,
+    "shares": {"sentence": 0.37, "capital": 0.2, "request": 0.08, "words": 0.35},  # of the train part; named: questions
+    # that name two capitals to choose from
+    "draw": 1,  # another one is another train part of the same things said, in other numbers and by other voices
+    "times": 1,  # how often each thing is said in the scored parts, by another voice and with other options
 }
-SHARES = {"sentence": 0.37, "capital": 0.2, "request": 0.08, "words": 0.35}  # of the train part
 
 
 def build(
     packages: Mapping[str, Path], target: DatasetFolder, rng: np.random.Generator, kind: str, truth: str, options: int,
     named: bool, question: str, before: str, start: str, held: Mapping[str, int], places: Mapping[str, int],
-    seconds: float, degrade: str, snr_db: float, train: int, mixed: int,
+    seconds: float, degrade: str, snr_db: float, train: int, mixed: int, shares: Mapping[str, float], draw: int,
+    times: int,
 ) -> None:  # fmt: skip
     """Fields: audio (WAV), said, seconds, question, start, voice, and by `truth` text, options and answer (index),
     answer, or harmful. The train part has said and voice alone. Equal seeds part what is said equally, whatever the
@@ -49,7 +53,7 @@ def build(
     speakers, (noise,) = voices.Speakers(packages), rng.spawn(1)  # the same is said, alike, with and without noise
     capitals = sorted({s.fact.capital for part in PARTS for s in parts[part] if s.fact})
     for part in PARTS:
-        for number, item in enumerate(_ordered([s for s in parts[part] if s.kind == kind], rng)):
+        for number, item in enumerate(_ordered([s for s in parts[part] if s.kind == kind], rng) * times):
             name, voice = f"{part[:5]}-{number:03d}", voices.draw(part, rng)
             known = _truth(item, truth, capitals, options, rng)
             said = speakable.named(item.text, known["options"]) if named else item.text
@@ -63,8 +67,11 @@ def build(
             target.add(part, name, **fields, **known)
     if truth == "options":
         target.facts["chance"] = 1 / options
+    rng = rng.spawn(draw - 1)[-1] if draw > 1 else rng
+    if "named" in shares:
+        parts[TRAIN] += speakable.named_questions(parts, mixed, rng)
     for number in range(train):
-        item = _drawn(parts[TRAIN], rng)
+        item = _drawn(parts[TRAIN], shares, rng)
         noise = float(rng.integers(6, 25)) if rng.random() < 0.4 else None
         target.add(TRAIN, f"train-{number:05d}", said=item.text, voice=voices.draw(TRAIN, rng), snr_db=noise)
 
@@ -75,8 +82,8 @@ def _ordered(said: list[Spoken], rng: np.random.Generator) -> list[Spoken]:
     return [said[together * i + k] for i in rng.permutation(len(said) // together) for k in range(together)]
 
 
-def _drawn(said: list[Spoken], rng: np.random.Generator) -> Spoken:
-    kind = rng.choice(list(SHARES), p=list(SHARES.values()))
+def _drawn(said: list[Spoken], shares: Mapping[str, float], rng: np.random.Generator) -> Spoken:
+    kind = rng.choice(list(shares), p=list(shares.values()))
     chosen = [s for s in said if s.kind == kind]
     return chosen[int(rng.integers(len(chosen)))]
 

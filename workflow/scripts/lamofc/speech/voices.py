@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lamofc.datasets.folder import PARTS, SAMPLE_RATE, TRAIN
+from lamofc.datasets.folder import PARTS, TRAIN
+from lamofc.datasets.sound import faster, levelled
 
 _ACCENTS = ("en-us",)
 _LEARNT = ("", "+f1", "+f2", "+f4", "+m1", "+m2", "+m3", "+m4", "+m6", "+m8", "+Alex", "+Alicia", "+Andrea", "+Andy",
@@ -28,8 +29,6 @@ _SPEEDS = (90, 126)  # percent, of these voices in training: faster is higher an
 # men's voices become those of more people
 _RANGES = {TRAIN: {"rate": (140, 220), "pitch": (20, 85), "spread": (25, 75)}}
 _PLAIN = {"rate": (150, 200), "pitch": (30, 75), "spread": (35, 65)}
-EDGE = 0.1  # seconds of silence kept at either end
-_QUIET = 200  # of 32768
 
 
 def draw(part: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -53,20 +52,9 @@ class Speakers:
         self._process = ProcessPoolExecutor(1, mp_context=get_context("fork"))
 
     def say(self, text: str, engine: str, speed: int = 100, **how: Any) -> np.ndarray:
-        """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut to `EDGE` seconds at either end.
-
-        speed: percent, as a tape that runs faster: pitch and formants rise with it.
-        """
+        """-> int16 (samples,) at 16 kHz, peak at half of full scale, silence cut at either end; speed: of `faster`."""
         sound = self._process.submit(_say, self.packages, engine, text, how).result().astype(np.float64)
-        if speed != 100:
-            from scipy.signal import resample_poly
-
-            sound = resample_poly(sound, 100, speed)
-        sound *= 16384 / max(1.0, np.abs(sound).max())
-        loud = np.flatnonzero(np.abs(sound) > _QUIET)
-        edge = np.zeros(round(EDGE * SAMPLE_RATE))
-        kept = sound[loud[0] : loud[-1] + 1] if len(loud) else sound
-        return np.rint(np.concatenate([edge, kept, edge])).astype(np.int16)
+        return levelled(faster(sound, speed))
 
 
 _engines: dict[str, Any] = {}  # of the process that speaks

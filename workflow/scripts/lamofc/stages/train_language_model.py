@@ -22,15 +22,19 @@ RECORD = "training.json"
 
 
 def train_language_model(
-    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], books: Mapping[str, Path], out: Path
-) -> None:
-    """Write the model folder `out` as transformers reads it, and training.json: seed, rule, losses, validation."""
+    name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], books: Mapping[str, Path], out: Path,
+    begin: Path | None = None,
+) -> None:  # fmt: skip
+    """Write the model folder `out` as transformers reads it, and training.json: seed, rule, losses, validation.
+
+    begin: folder of the training that the entry's `begin` names, whose weights this one goes on with."""
     if "sha256" in entry:
         install(name, entry["sha256"], ROOT / SHIPPED / name, out)
         return
     with staged(out) as folder:
         train = _train_phases if "phases" in entry else _train_projector if "layout" in entry else _train
-        train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"))
+        further = {"begin": begin} if begin else {}
+        train(name, entry, datasets, books, folder, out.with_name(f"{out.name}.checkpoint"), **further)
 
 
 def install(name: str, wanted: Mapping[str, str], shipped: Path, out: Path) -> None:
@@ -78,11 +82,11 @@ def _train(
 
 def _train_projector(
     name: str, entry: Mapping[str, Any], datasets: Mapping[str, Path], packages: Mapping[str, Path], folder: Path,
-    state: Path,
+    state: Path, begin: Path | None = None,
 ) -> None:  # fmt: skip
     from lamofc.stages import train_hearing
 
-    found = train_hearing.train(name, entry, datasets, packages, folder, state)
+    found = train_hearing.train(name, entry, datasets, packages, folder, state, begin)
     _record(name, entry, datasets, found, folder, state)
 
 

@@ -1,16 +1,16 @@
-"""What a projector is trained on: encoder frames of synthesised utterances, and tokens of what is said in them."""
+"""What a projector is trained on: encoder frames of utterances, synthesised and recorded, and what is said in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from lamofc.datasets.folder import SAMPLE_RATE
-from lamofc.datasets.sound import telephone
+from lamofc.datasets.folder import SAMPLE_RATE, TRAIN
+from lamofc.datasets.sound import faster, telephone
 from lamofc.models.audio_parts import FRAME, load_encoder
 from lamofc.speech.voices import Speakers
 from lamofc.tasks import items
@@ -24,16 +24,22 @@ class Heard(NamedTuple):
     said: str
 
 
-def said(items_of_part: Sequence[Mapping[str, Any]], packages: Mapping[str, Path], seconds: float) -> Iterator[tuple]:
-    """Items of a train part -> (float32 sound, text), those that last longer left out."""
+def said(dataset: Path, packages: Mapping[str, Path], seconds: float) -> Iterator[tuple]:
+    """(float32 sound, text) of the train part: items that name a voice are said, those that name a recording are read.
+    Those that last longer are left out."""
     speakers = Speakers(packages)
-    for number, item in enumerate(items_of_part):
-        sound = speakers.say(item["said"], **item["voice"])
+    for number, item in enumerate(items.of_part(dataset, TRAIN)):
+        sound = speakers.say(item["said"], **item["voice"]) if "voice" in item else _played(dataset, item)
         if len(sound) > seconds * SAMPLE_RATE:
             continue
         if item["snr_db"] is not None:
             sound = telephone(sound, item["snr_db"], np.random.default_rng(number % _NOISES))
         yield sound.astype(np.float32) / 32768, item["said"]
+
+
+def _played(dataset: Path, item: Mapping[str, Any]) -> np.ndarray:
+    """A recording at its item's speed: int16."""
+    return np.rint(faster(items.audio(dataset / item["audio"]) * 32768, item["speed"])).astype(np.int16)
 
 
 def recorded(dataset: Path, part: str) -> Iterator[tuple]:

@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from torch.nn.functional import ctc_loss
 
+from lamofc.errors import ConfigError
 from lamofc.models.token_projector import BLANK, TokenProjector, merged
 from lamofc.tasks.asr import edit_distance, normalise
 from lamofc.training.heard import Heard
 from lamofc.training.language import Training
 
 _SPAN = 6  # longest stretch of stacked frames that a step hides
+_GROWN = ("classes.weight", "classes.bias", "vocabulary")  # as long as there are tokens
 
 
-def vocabulary(heard: Sequence[Heard], tokenizer: Any) -> list[int]:
-    """Tokens of all that is said, in order of their number."""
-    return sorted({t for h in heard for t in tokens(h.said, tokenizer)})
+def vocabulary(heard: Sequence[Heard], tokenizer: Any, first: Sequence[int] = ()) -> list[int]:
+    """Tokens of all that is said, in order of their number, behind those that come first."""
+    return [*first, *sorted({t for h in heard for t in tokens(h.said, tokenizer)} - set(first))]
 
 
 def tokens(said: str, tokenizer: Any) -> list[int]:
@@ -32,6 +34,23 @@ def build(entry: Mapping[str, Any], width: int, known: Sequence[int]) -> TokenPr
     projector = TokenProjector(width, classes=len(known) + 1, dropout=entry["dropout"], **entry["network"])
     projector.vocabulary.copy_(torch.tensor(known))
     return projector
+
+
+def begin(net: TokenProjector, weights: Mapping[str, torch.Tensor]) -> None:
+    """Weights of an earlier training; its tokens come first in the vocabulary, and those behind begin anew.
+
+    ConfigError where the sizes are others.
+    """
+    own = net.state_dict()
+    kept = {k: v for k, v in own.items() if k not in _GROWN} | {k: own[k][: len(weights[k])] for k in _GROWN}
+    if wrong := [k for k, v in kept.items() if k not in weights or v.shape != weights[k].shape]:
+        raise ConfigError(f"training begins with weights of other sizes: {', '.join(wrong)}; give it that `network`")
+    known = weights["vocabulary"]
+    if not torch.equal(own["vocabulary"][: len(known)], known):
+        raise ConfigError("training begins with weights of other tokens than its vocabulary begins with")
+    with torch.no_grad():
+        for name, value in kept.items():
+            value.copy_(weights[name])
 
 
 class Hearing(Training):

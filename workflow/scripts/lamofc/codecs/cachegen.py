@@ -76,13 +76,26 @@ class Coder(WithSideCoder):
             self.anchors[spec.name] = scales.tables(levels, 1 / _ANCHOR_TOP)
             self.tables[spec.name] = channel_tables.calibrated(differences, self.tops[spec.name])
 
+    def encode(self, sample: Sample) -> list[bytes]:
+        queue = adaptive.Queue()
+        started = [self._start(sample[s.name], s, queue) for s in self.specs]
+        queue.run()
+        return [data for encoder, side in started for data in (encoder.bytes(), side)]
+
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> tuple[bytes, bytes]:
+        queue = adaptive.Queue()
+        encoder, side = self._start(array, spec, queue)
+        queue.run()
+        return encoder.bytes(), side
+
+    def _start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> tuple[Encoder, bytes]:
         tokens = maxabs.to_vectors(array, spec).reshape(-1, spec.channels)
         top, encoder = self.tops[spec.name], Encoder()
         anchors, differences, side = _quantise(tokens, self.codec.group, top)
-        adaptive.put(encoder, np.ascontiguousarray(anchors.T), self.anchors.get(spec.name))
-        channel_tables.put(encoder, np.ascontiguousarray(differences.T), top, self.tables.get(spec.name))
-        return encoder.bytes(), side
+        queue.put(encoder, np.ascontiguousarray(anchors.T), self.anchors.get(spec.name))
+        tables = self.tables.get(spec.name)
+        channel_tables.put(encoder, np.ascontiguousarray(differences.T), top, tables, queue)
+        return encoder, side
 
     def decode_tensor(self, payload: bytes, side: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         count, size = shape[1], spec.channels

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import PerTensorCoder
+from lamofc.codecs.per_tensor import QueuedCoder
 from lamofc.entropy import adaptive, integers
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError
@@ -44,12 +44,12 @@ class Codec(interfaces.Codec):
         return Coder(self, specs)
 
 
-class Coder(PerTensorCoder):
+class Coder(QueuedCoder):
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec]) -> None:
         super().__init__(specs)
         self.codec = codec
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
         values, encoder = rows.to_rows(array, spec), Encoder()
         prefix, grid = dct.grid_of(spec, array.shape)
         apart = _unusual(values, prefix)
@@ -59,9 +59,9 @@ class Coder(PerTensorCoder):
         largest = max(np.abs(part).max(initial=0) for part in (own, coefficients))
         step = relative.put_step(encoder, values, largest, self.codec.step)
         _put_positions(encoder, apart[prefix:])
-        adaptive.put(encoder, uniform.quantise(coefficients, step))
-        adaptive.put(encoder, uniform.quantise(own, step))
-        return encoder.bytes()
+        queue.put(encoder, uniform.quantise(coefficients, step))
+        queue.put(encoder, uniform.quantise(own, step))
+        return encoder.bytes
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, count = Decoder(data), rows.positions(shape, spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from lamofc import interfaces
 from lamofc.codecs import uq_ec
-from lamofc.codecs.per_tensor import PerTensorCoder
+from lamofc.codecs.per_tensor import QueuedCoder
 from lamofc.dtypes import bits_of, from_bits, to_bits
 from lamofc.entropy import adaptive, scales
 from lamofc.entropy.ans import Decoder, Encoder
@@ -88,24 +88,25 @@ class _Profile:
             raise ConfigError(f"assets of {spec.name} are for {self.components.shape[0]} entries, not {size}")
 
 
-class Coder(PerTensorCoder):
+class Coder(QueuedCoder):
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
         super().__init__(specs)
         self.codec = codec
         self.profiles = {s.name: _Profile(assets, s, codec.step) for s in specs}
         self.plain = uq_ec.Codec(step=codec.step, scales="stream").coder(specs, {})
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
         profile, found = self.profiles[spec.name], vectors.to_vectors(array, spec)
         exact, coded = self._parts(found.shape[1], spec)
         with np.errstate(over="ignore", invalid="ignore"):
             projected = profile.components.T @ (found[:, coded] - profile.mean)
         if not np.abs(projected).max(initial=0) < profile.step * _RANGE:
-            return _PLAIN + self.plain.encode_tensor(array, spec)
+            plain = self.plain.start(array, spec, queue)
+            return lambda: _PLAIN + plain()
         encoder = Encoder()
-        adaptive.put(encoder, uniform.quantise(projected, profile.step), profile.tables)
+        queue.put(encoder, uniform.quantise(projected, profile.step), profile.tables)
         raw = to_bits(np.take(array, exact, _axis(spec))).tobytes() if exact.size else b""
-        return _PROFILE + raw + encoder.bytes()
+        return lambda: _PROFILE + raw + encoder.bytes()
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         if data[:1] == _PLAIN:

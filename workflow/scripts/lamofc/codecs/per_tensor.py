@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from lamofc.entropy import adaptive
 from lamofc.interfaces import Sample, TensorSpec
 
 
@@ -31,3 +32,23 @@ class PerTensorCoder(ABC):
     @abstractmethod
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         """Payload -> array in native dtype and natural shape; BitstreamError on bytes no encoder wrote."""
+
+
+class QueuedCoder(PerTensorCoder):
+    """As its base, for tensors whose matrices go through `adaptive`: short ones of a packet share its calls."""
+
+    def encode(self, sample: Sample) -> list[bytes]:
+        queue = adaptive.Queue()
+        payloads = [self.start(sample[s.name], s, queue) for s in self.specs]
+        queue.run()
+        return [payload() for payload in payloads]
+
+    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+        queue = adaptive.Queue()
+        payload = self.start(array, spec, queue)
+        queue.run()
+        return payload()
+
+    @abstractmethod
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
+        """Array in native dtype and natural shape -> what gives its payload once the queue has run."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import PerTensorCoder
+from lamofc.codecs.per_tensor import QueuedCoder
 from lamofc.entropy import adaptive, bank, integers, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError, ConfigError
@@ -55,18 +55,18 @@ class Codec(interfaces.Codec):
             assets |= {f"{name}/basis": basis} | reference.fit({name: basis.T @ columns})
         return assets
 
-    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> PerTensorCoder:
+    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> QueuedCoder:
         return SampleCoder(self, specs) if self.basis == "sample" else CalibratedCoder(self, specs, assets)
 
 
-class SampleCoder(PerTensorCoder):
+class SampleCoder(QueuedCoder):
     """X (channels, positions) = A B: rows of B are singular vectors times their size, A fits X given coded B."""
 
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec]) -> None:
         super().__init__(specs)
         self.codec = codec
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
         values, encoder = rows.to_rows(array, spec), Encoder()
         wide = values.astype(np.float64)
         step = relative.put_step(encoder, values, 2 * np.linalg.norm(wide), self.codec.step)
@@ -80,9 +80,9 @@ class SampleCoder(PerTensorCoder):
         left = uniform.quantise(_fit_left(wide, right / scale), delta)
         integers.put(encoder, np.array([len(levels)]))
         scales.put(encoder, levels)
-        adaptive.put(encoder, right, _tables(levels, right.shape[1]))
-        adaptive.put(encoder, left, _tables(levels, left.shape[1]))
-        return encoder.bytes()
+        queue.put(encoder, right, _tables(levels, right.shape[1]))
+        queue.put(encoder, left, _tables(levels, left.shape[1]))
+        return encoder.bytes
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, size = Decoder(data), (spec.channels, rows.positions(shape, spec))
@@ -98,7 +98,7 @@ class SampleCoder(PerTensorCoder):
         return rows.from_rows(snap(values * (step * _share(size)), step), spec, shape)
 
 
-class CalibratedCoder(PerTensorCoder):
+class CalibratedCoder(QueuedCoder):
     """Coefficients in a calibrated principal basis, one step for all, tables from calibrated variances."""
 
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
@@ -116,7 +116,7 @@ class CalibratedCoder(PerTensorCoder):
             self._tables[spec.name] = scales.tables(self._profiles[spec.name].levels, codec.step)
             self._means[spec.name] = (self._bases[spec.name] @ self._profiles[spec.name].mean)[:, None]
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
         profile, encoder = self._profiles[spec.name], Encoder()
         with np.errstate(over="ignore", invalid="ignore"):
             values = self._analysis[spec.name] @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
@@ -125,8 +125,8 @@ class CalibratedCoder(PerTensorCoder):
         step = profile.rms * self.codec.step
         doublings = uniform.coarsening(np.abs(values).max(initial=0), step)
         integers.put(encoder, np.array([doublings]))
-        adaptive.put(encoder, uniform.quantise(values, step * 2.0**doublings), self._known(spec, doublings))
-        return encoder.bytes()
+        queue.put(encoder, uniform.quantise(values, step * 2.0**doublings), self._known(spec, doublings))
+        return encoder.bytes
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, profile, basis = Decoder(data), self._profiles[spec.name], self._bases[spec.name]

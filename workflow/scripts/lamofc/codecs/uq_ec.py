@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import PerTensorCoder
+from lamofc.codecs.per_tensor import QueuedCoder
 from lamofc.entropy import adaptive, bank, fitting, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.interfaces import Assets, Sample, TensorSpec
@@ -58,7 +58,7 @@ class Codec(interfaces.Codec):
         return Coder(self, specs, assets)
 
 
-class Coder(PerTensorCoder):
+class Coder(QueuedCoder):
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec], assets: Assets) -> None:
         super().__init__(specs)
         self.codec = codec
@@ -67,7 +67,7 @@ class Coder(PerTensorCoder):
             self.profiles = {s.name: reference.load(assets, s) for s in specs}
         self.known = {name: scales.tables(p.levels, codec.step) for name, p in self.profiles.items()}
 
-    def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
         values, encoder, codec = rows.to_rows(array, spec), Encoder(), self.codec
         profile = self.profiles.get(spec.name)
         scale = profile.rms if profile else reference.put_rms(encoder, values)
@@ -82,8 +82,8 @@ class Coder(PerTensorCoder):
         if codec.rdo:
             tables = known if known is not None else fitting.best(symbols)
             symbols = uniform.quantise_rd(values, step, tables, codec.rdo)
-        adaptive.put(encoder, symbols, known, codec.tables)
-        return encoder.bytes()
+        queue.put(encoder, symbols, known, codec.tables)
+        return encoder.bytes
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, profile = Decoder(data), self.profiles.get(spec.name)

@@ -77,6 +77,12 @@ class Encoder:
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, object] | tuple[np.ndarray, object, np.ndarray]] = []
         self._floor = 0.0
+        self._inner: list[tuple[int, Encoder]] = []
+
+    def later(self) -> Encoder:
+        """An encoder whose symbols stand here, whenever they are put before `bytes`."""
+        self._inner.append((len(self._parts), inner := Encoder()))
+        return inner
 
     def put(self, symbols: np.ndarray, table: Table) -> None:
         """Integers 0 .. table.size-1, any shape; not to be changed before `bytes`. KeyError in `bytes` on others."""
@@ -106,6 +112,10 @@ class Encoder:
 
     def bytes(self) -> bytes:
         """All symbols so far; the decoder must know their number and tables."""
+        for at, inner in reversed(self._inner):
+            self._parts[at:at] = inner._parts
+            self._floor += inner._floor
+        self._inner.clear()
         data = self._coded(constriction.stream.stack.AnsCoder())
         if self._floor <= 8 * len(data) + _SLACK_BITS:
             return data

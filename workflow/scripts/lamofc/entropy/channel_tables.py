@@ -39,13 +39,13 @@ def calibrated(levels: np.ndarray, top: int) -> Rows:
     return Rows(weights @ (nearest[:, None] == np.arange(2 * top + 1)) + 1)
 
 
-def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: Rows | None) -> None:
-    """symbols (channels, n) int32 within -top .. top; without tables they are fitted and sent first."""
+def put(encoder: Encoder, symbols: np.ndarray, top: int, tables: Rows | None, queue: adaptive.Queue) -> None:
+    """symbols (channels, n) int32 within -top .. top; without tables they are fitted and sent first, by the queue."""
     if not symbols.size:
         return
     if tables is None:
         sent = _sent_levels(symbols, top)
-        adaptive.put(encoder, sent.T)
+        queue.put(encoder, sent.T)
         tables = _sent_tables(sent)
     encoder.put_rows(symbols + np.int32(top), tables)
 

@@ -23,24 +23,24 @@ def sizes(symbols: np.ndarray, family: str = "laplace", out: np.ndarray | None =
 
 
 def costs(sums: np.ndarray, largest: float, family: str = "laplace") -> np.ndarray:
-    """`sums` of rows, largest of their sizes -> (rows, indices) bits under every index of use."""
+    """`sums` of rows, largest of their sizes -> (..., rows, indices) bits under every index of use."""
     octaves = math.log2(max(largest, 1.0)) / (1 if family == "laplace" else 2)
     used = min(int(bank.PER_OCTAVE * octaves) + bank.ORIGIN + 6, bank.MAX_INDEX + 1)
     return sums @ _prices(family)[:, :used]
 
 
 def sums(sizes: np.ndarray, zeros: np.ndarray) -> np.ndarray:
-    """(rows, 3) float32: zeros, non-zeros, sum of sizes of each row. With `prices`, bits."""
-    count = sizes.shape[1]
+    """(..., rows, 3) float32: zeros, non-zeros, sum of sizes of each row. With `prices`, bits."""
+    count = sizes.shape[-1]
     ones = np.ones(count, np.float32)
-    out = np.empty((len(sizes), 3), np.float32)
-    out[:, 0], out[:, 2] = zeros @ ones, sizes @ ones
-    np.subtract(count, out[:, 0], out=out[:, 1])
+    out = np.empty((*sizes.shape[:-1], 3), np.float32)
+    out[..., 0], out[..., 2] = zeros @ ones, sizes @ ones
+    np.subtract(count, out[..., 0], out=out[..., 1])
     return out
 
 
 def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
-    """(rows, n) int32 -> (rows, indices) bits under every index of use."""
+    """(..., rows, n) int32 -> (..., rows, indices) bits under every index of use."""
     found = sizes(symbols, family)
     return costs(sums(found, (symbols == 0).astype(np.float32)), float(found.max(initial=1)), family)
 
@@ -48,6 +48,11 @@ def row_costs(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
 def best(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
     """The cheapest index of each row of (rows, n) int32 -> (rows,) int32."""
     return row_costs(symbols, family).argmin(1).astype(np.int32)
+
+
+def best_alone(symbols: np.ndarray, family: str = "laplace") -> np.ndarray:
+    """`best` of each row as if it stood alone, so that rounding is the same: (rows, n) int32 -> (rows,) int32."""
+    return row_costs(symbols[:, None], family).argmin(2).ravel().astype(np.int32)
 
 
 def prices(indices: np.ndarray, family: str = "laplace") -> np.ndarray:

@@ -6,6 +6,8 @@ follows at the end, at 14 bits plus about twice those of the excess, so that a w
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cache
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -22,28 +24,44 @@ _BASE, _LOW = (a.tolist() for a in bank.split(np.arange(bank.MAX_INDEX + 1)))
 
 def put(encoder: Encoder, symbols: np.ndarray, tables: np.ndarray, family: str = "laplace") -> None:
     """symbols (rows, n) int32 in -LIMIT .. LIMIT, tables (rows,) bank indices 0 .. bank.MAX_INDEX."""
+    put_all([encoder], symbols[None], np.asarray(tables)[None], family)
+
+
+def put_all(encoders: Sequence[Encoder], symbols: np.ndarray, tables: np.ndarray, family: str = "laplace") -> None:
+    """`put` of matrices (encoders, rows, n) with tables (encoders, rows) in the same calls."""
     if not symbols.size:
         return
-    if len(tables) == 1:
-        _put_one(encoder, symbols, int(tables[0]), family)
+    if tables.shape[1] == 1:
+        put_single(encoders, symbols[:, 0], tables[:, 0], family)
         return
     order, runs = _plan(tables)
-    index = np.ascontiguousarray(symbols, np.int32).take(order, 0)
+    rows, count = symbols.shape[1:]
+    index = np.ascontiguousarray(symbols, np.int32).reshape(-1, count).take(order, 0)
     for table, first, last in runs:
         if _LOW[table]:
-            index[first:last] = _put_low(encoder, index[first:last], _LOW[table])
+            index[first:last] = _put_low(encoders[first // rows], index[first:last], _LOW[table])
     limits = _limits(runs, family)
     index += limits
     beyond = index.view(np.uint32) > 2 * limits.view(np.uint32)
     escaped = np.flatnonzero(beyond) if beyond.any() else ()
     if len(escaped):
-        bounds = limits.ravel()[escaped // symbols.shape[1]].astype(np.int64)
+        bounds = limits.ravel()[escaped // count].astype(np.int64)
         values = index.ravel()[escaped] - bounds
         index.ravel()[escaped] = 2 * bounds + 1
-    count = symbols.shape[1]
-    encoder.put_runs(index.ravel(), [(a * count, b * count, _table(t, family)) for t, a, b in runs])
+    flat, at = index.ravel(), 0
+    for i, encoder in enumerate(encoders):
+        first, end = at, (i + 1) * rows
+        at = bisect_left(runs, end, lo=first, key=itemgetter(1)) if i + 1 < len(encoders) else len(runs)
+        encoder.put_runs(flat, [(a * count, b * count, _table(t, family)) for t, a, b in runs[first:at]])
     if len(escaped):
-        integers.put(encoder, 2 * (np.abs(values) - bounds - 1) + (values < 0))
+        _put_escapes(encoders, escaped // (rows * count), 2 * (np.abs(values) - bounds - 1) + (values < 0))
+
+
+def _put_escapes(encoders: Sequence[Encoder], owners: np.ndarray, coded: np.ndarray) -> None:
+    """owners (n,), ascending: the encoder of each escaped value."""
+    for owner in np.unique(owners).tolist() if len(encoders) > 1 else [0]:
+        a, b = np.searchsorted(owners, (owner, owner + 1))
+        integers.put(encoders[owner], coded[a:b])
 
 
 class Plan:
@@ -175,21 +193,24 @@ def _finish(decoder: Decoder, values: np.ndarray, limits: np.ndarray, below: lis
         values[first:last] = _join(values[first:last], rest.reshape(-1, values.shape[1]), _LOW[table])
 
 
-def _put_one(encoder: Encoder, symbols: np.ndarray, table: int, family: str) -> None:
-    """`put` of a single row, of which short tensors have many."""
-    values = np.ascontiguousarray(symbols, np.int32).ravel()
-    if _LOW[table]:
-        values = _put_low(encoder, values, _LOW[table])
-    limit = int(_reach(family)[table])
-    index = values + np.int32(limit)
-    beyond = index.view(np.uint32) > np.uint32(2 * limit)
-    escaped = np.flatnonzero(beyond) if beyond.any() else ()
-    if len(escaped):
-        values = values[escaped].astype(np.int64)
-        index[escaped] = 2 * limit + 1
-    encoder.put(index, bank.table(_BASE[table], family))
-    if len(escaped):
-        integers.put(encoder, 2 * (np.abs(values) - limit - 1) + (values < 0))
+def put_single(encoders: Sequence[Encoder], rows: np.ndarray, tables: np.ndarray, family: str = "laplace") -> None:
+    """`put` of single rows (encoders, n) with tables (encoders,), of which short tensors have many."""
+    rows, indices = np.ascontiguousarray(rows, np.int32), tables.tolist()
+    if max(indices) >= bank.SIZE:
+        pairs = zip(encoders, rows, indices, strict=True)
+        rows = np.stack([_put_low(e, r, _LOW[t]) if _LOW[t] else r for e, r, t in pairs])
+    limits = _reach(family).take(tables)
+    index = rows + limits[:, None]
+    beyond = index.view(np.uint32) > 2 * limits.view(np.uint32)[:, None]
+    escaped = beyond.any(1).tolist()
+    for i, (encoder, table) in enumerate(zip(encoders, indices, strict=True)):
+        if escaped[i]:
+            limit = int(limits[i])
+            values = rows[i, beyond[i]].astype(np.int64)
+            index[i, beyond[i]] = 2 * limit + 1
+        encoder.put(index[i], bank.table(_BASE[table], family))
+        if escaped[i]:
+            integers.put(encoder, 2 * (np.abs(values) - limit - 1) + (values < 0))
 
 
 def _take_one(decoder: Decoder, count: int, table: int, family: str) -> np.ndarray:
@@ -208,11 +229,18 @@ def _take_one(decoder: Decoder, count: int, table: int, family: str) -> np.ndarr
 
 
 def _plan(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-    """Order that brings equal tables together; (table, first row, last row + 1) of each in that order."""
+    """(rows,) or (matrices, rows) -> order of all rows that brings equal tables of a matrix together; (table, first
+    row, last row + 1) of each run in that order."""
     narrow = np.asarray(tables).astype(np.uint8, copy=False)
-    order = narrow.argsort(kind="stable")
-    ordered = narrow.take(order)
-    edges = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
+    order = narrow.argsort(-1, kind="stable")
+    height = narrow.shape[-1]
+    if narrow.ndim > 1 and len(narrow) > 1:
+        order += height * np.arange(len(narrow))[:, None]
+    order = order.ravel()
+    ordered = narrow.ravel().take(order)
+    changes = ordered[1:] != ordered[:-1]
+    changes[height - 1 :: height] = True
+    edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(ordered)]
     return order, [(t, *ends) for t, ends in zip(ordered[edges[:-1]].tolist(), pairwise(edges), strict=True)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lamofc.entropy import bank, fitting, grouped
@@ -43,16 +45,27 @@ def take(decoder: Decoder, count: int) -> np.ndarray:
 
 def put_around(encoder: Encoder, values: np.ndarray, size: int) -> None:
     """Integers (n,), 0 .. size-1, close to each other: a middle one, a spread, then the differences."""
-    values = np.asarray(values, np.int32).ravel()
-    middle = int(np.sort(values)[values.size // 2]) if values.size else 0
-    differences = (values - np.int32(middle))[None]
-    encoder.put_uniform(middle, size)
-    if not differences.any():
-        encoder.put_uniform(bank.SIZE, bank.SIZE + 1)
-        return
-    spread = np.minimum(fitting.best(differences), bank.SIZE - 1)
-    encoder.put_uniform(spread, bank.SIZE + 1)
-    grouped.put(encoder, differences, spread)
+    put_around_all([encoder], np.asarray(values).reshape(1, -1), size)
+
+
+def put_around_all(encoders: Sequence[Encoder], values: np.ndarray, size: int) -> None:
+    """`put_around` of each row of values (encoders, n) in the same calls."""
+    values = values.astype(np.int32, copy=False)
+    middles = np.sort(values, 1)[:, values.shape[1] // 2] if values.size else np.zeros(len(values), np.int32)
+    differences = values - middles[:, None]
+    varied = differences.any(1)
+    for encoder, middle, varies in zip(encoders, middles.tolist(), varied.tolist(), strict=True):
+        encoder.put_uniform(middle, size)
+        if not varies:
+            encoder.put_uniform(bank.SIZE, bank.SIZE + 1)
+    chosen = varied.nonzero()[0]
+    if chosen.size:
+        rows = differences[chosen]
+        spreads = np.minimum(fitting.best_alone(rows), bank.SIZE - 1)
+        encoders = [encoders[i] for i in chosen.tolist()]
+        for encoder, spread in zip(encoders, spreads.tolist(), strict=True):
+            encoder.put_uniform(spread, bank.SIZE + 1)
+        grouped.put_single(encoders, rows, spreads)
 
 
 def take_around(decoder: Decoder, count: int, size: int) -> np.ndarray:

@@ -142,6 +142,21 @@ def test_constants_and_outliers_stay_in_place(arm, kind):
         assert error.max() <= 0.25 * max(np.abs(cases[name]).max(), usual), f"{name}: off by {error.max()}"
 
 
+@pytest.mark.parametrize("kind", ["tokens", "key"])
+@pytest.mark.parametrize("arm", ["uq-ec", "uq-ec-stream", "kvtc", "pca", "svd", "dct", "cachegen", "cachegen-stream"])
+def test_tensors_coded_together_have_the_bytes_of_each_alone(arm, kind):
+    """Tensors of one shape share numpy's calls, and nothing else: not even where one of them breaks naive codecs."""
+    if kind not in kinds(arm):
+        return
+    cases = feature_samples.extremes(feature_samples.spec(kind, "float32").resolve(13), "float32")
+    specs = [feature_samples.spec(kind, "float32", name=f"t{i}") for i in range(len(cases) + 3)]
+    sample = feature_samples.gaussian(specs, 13, 3) | dict(zip([s.name for s in specs], cases.values()))  # noqa: B905
+    for coder in coders(arm, specs, points=(0, 2, -1)):
+        alone = [coder.encode_tensor(sample[s.name], s) for s in specs]
+        flat = [data for own in alone for data in (own if isinstance(own, tuple) else (own,))]
+        assert coder.encode(sample) == flat
+
+
 @pytest.mark.parametrize("arm", NUMERIC)
 def test_empty_and_mixed_samples(arm):
     specs = whole(arm)

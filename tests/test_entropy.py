@@ -226,13 +226,46 @@ def test_mask_is_within_one_percent_of_the_entropy():
     assert 8 * len(data) < 1.01 * sum(map(empirical_bits, chosen))
 
 
+@pytest.mark.parametrize("family", ["laplace", "gauss"])
+@pytest.mark.parametrize("rows", [1, 24])
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_matrices_in_a_queue_are_coded_as_if_alone(family, rows, calibrated):
+    """Equal shapes, unlike contents: fine and coarse steps, raw low bits, escapes, zeros, columns of unusual size."""
+    scale = np.exp(np.random.default_rng(1).standard_normal((rows, 1)))
+    matrices = [
+        np.rint(scale * laplace(sigma, (rows, 31), k)).astype(np.int32) for k, sigma in enumerate((0.3, 9, 5e3, 0))
+    ]
+    matrices.append(matrices[0] * np.where(np.arange(31) == 3, 300, 1).astype(np.int32))
+    matrices.append(matrices[1] + (1 << 29) * (np.arange(31) == 30).astype(np.int32))
+    known = [bank.index(scale.ravel() * s) for s in (0.3, 0.01, 5e3, 1, 0.3, 9)] if calibrated else [None] * 6
+    queue, together = adaptive.Queue(), [Encoder() for _ in matrices]
+    for encoder, symbols, tables in zip(together, matrices, known, strict=True):
+        encoder.put_uniform(5, 7)
+        queue.put(encoder, symbols, tables, family)
+        encoder.put_uniform(300, 1000)
+    queue.run()
+    for encoder, symbols, tables in zip(together, matrices, known, strict=True):
+        alone, data = Encoder(), encoder.bytes()
+        alone.put_uniform(5, 7)
+        adaptive.put(alone, symbols, tables, family)
+        alone.put_uniform(300, 1000)
+        assert data == alone.bytes()
+        decoder = Decoder(data)
+        assert decoder.take_one(7) == 5
+        assert np.array_equal(adaptive.take(decoder, rows, 31, tables, family), symbols)
+        assert decoder.take_one(1000) == 300
+        decoder.close()
+
+
 @pytest.mark.parametrize("top", [1, 6, 40])
 @pytest.mark.parametrize("count", [5, 40, 41, 3000])
 def test_tables_of_channels_invert_whatever_the_length_of_rows(top, count):
     """Short rows are coded by another call than long ones, under the same tables: the bytes are the same."""
     symbols = np.concatenate([laplace(0.2 + k / 9, (1, count), k).clip(-top, top) for k in range(30)])
     encoder, rows = Encoder(), Encoder()
-    channel_tables.put(encoder, symbols, top, None)
+    queue = adaptive.Queue()
+    channel_tables.put(encoder, symbols, top, None, queue)
+    queue.run()
     data = encoder.bytes()
     decoder = Decoder(data)
     assert np.array_equal(channel_tables.take(decoder, 30, count, top, None), symbols)

@@ -12,7 +12,7 @@ from lamofc.entropy import bits, lattice_points, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError
 from lamofc.interfaces import TensorSpec
-from lamofc.quantisers import lloyd_max, maxabs, reference, uniform
+from lamofc.quantisers import codebooks, lloyd_max, maxabs, reference, uniform
 from lamofc.transforms import hadamard, lattice
 
 GAUSS = np.random.default_rng(0).standard_normal(1 << 20).astype(np.float32)
@@ -25,6 +25,18 @@ def test_lloyd_max_has_the_distortion_of_the_tables(width, distortion):
     """Max (1960), Jayant and Noll (1984), table 4.3."""
     decoded = lloyd_max.levels(width)[lloyd_max.quantise(GAUSS, width)]
     assert np.mean((decoded - GAUSS) ** 2) == pytest.approx(distortion, rel=0.01)
+
+
+@pytest.mark.parametrize(("groups", "books"), [(7, 7), (7, 1)])
+@pytest.mark.parametrize("count", [0, 1, 33, 4100])
+def test_groups_searched_together_find_the_entries_of_each_alone(groups, books, count):
+    rng = np.random.default_rng(count)
+    entries = rng.standard_normal((books, 32, 4)).astype(np.float32)
+    x, prices = rng.standard_normal((groups, 4, count)), rng.random((groups, 32))
+    found = codebooks.Search(entries, prices).nearest(x)
+    assert found.shape == (groups, count)
+    for g in range(groups):
+        assert np.array_equal(found[g], codebooks.nearest(x[g].T, entries[g % books], prices[g])[0])
 
 
 @pytest.mark.parametrize("width", range(1, 9))

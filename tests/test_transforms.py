@@ -58,17 +58,18 @@ def test_principal_basis_diagonalises():
 @pytest.mark.parametrize("shape", [(5, 40), (40, 5), (7, 7), (1, 9), (9, 1)])
 def test_components_are_singular_vectors(shape):
     x = np.random.default_rng(2).standard_normal(shape) * 1e-30
-    right, sizes = lowrank.components(x, 0.0)
+    ((right, sizes),) = lowrank.components(x[None], [0.0])
     assert np.allclose(sizes, np.linalg.svd(x, compute_uv=False), rtol=1e-6, atol=0)
     assert np.allclose(right @ right.T, np.eye(len(sizes)), atol=1e-6)
     assert np.allclose(x @ right.T @ right, x, rtol=0, atol=1e-6 * sizes[0])
-    few, large = lowrank.components(x, float(np.median(sizes)))
+    (few, large), (alike, _) = lowrank.components(np.stack([x, -2 * x]), [float(np.median(sizes)), 0.0])
     assert len(few) == len(large) == (sizes > np.median(sizes)).sum()
+    assert np.array_equal(np.abs(alike), np.abs(right)), "a matrix depends on what it is analysed together with"
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3, 4)])
 def test_components_of_nothing(shape):
-    right, sizes = lowrank.components(np.zeros(shape), 1e-3)
+    ((right, sizes),) = lowrank.components(np.zeros((1, *shape)), [1e-3])
     assert right.shape == (0, shape[1]) and sizes.shape == (0,)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import QueuedCoder
+from lamofc.codecs.per_tensor import Payload, StackedCoder
 from lamofc.entropy import adaptive, integers
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError
@@ -44,24 +44,30 @@ class Codec(interfaces.Codec):
         return Coder(self, specs)
 
 
-class Coder(QueuedCoder):
+class Coder(StackedCoder):
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec]) -> None:
         super().__init__(specs)
         self.codec = codec
 
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
-        values, encoder = rows.to_rows(array, spec), Encoder()
-        prefix, grid = dct.grid_of(spec, array.shape)
-        apart = _unusual(values, prefix)
-        own = values[:, apart].astype(np.float64)
-        smooth = _filled(values, apart)[:, prefix:]
-        coefficients = dct.forward(smooth, grid)[:, self._zone(values.shape[1] - prefix, grid)]
-        largest = max(np.abs(part).max(initial=0) for part in (own, coefficients))
-        step = relative.put_step(encoder, values, largest, self.codec.step)
-        _put_positions(encoder, apart[prefix:])
-        queue.put(encoder, uniform.quantise(coefficients, step))
-        queue.put(encoder, uniform.quantise(own, step))
-        return encoder.bytes
+    def start_stack(
+        self, stack: np.ndarray, shape: tuple[int, ...], specs: Sequence[TensorSpec], queue: adaptive.Queue
+    ) -> list[Payload]:
+        prefix, grid = dct.grid_of(specs[0], shape)
+        sizes, encoders = reference.column_rms(stack), [Encoder() for _ in specs]
+        apart = np.stack([_unusual(s, prefix) for s in sizes])
+        smooth = _filled(stack, apart)[:, :, prefix:]
+        coefficients = dct.forward(smooth.reshape(-1, smooth.shape[2]), grid).reshape(smooth.shape)
+        coefficients = coefficients[:, :, self._zone(smooth.shape[2], grid)]
+        own = [values[:, a].astype(np.float64) for values, a in zip(stack, apart, strict=True)]
+        largest = np.maximum(np.abs(coefficients).max((1, 2), initial=0), [np.abs(o).max(initial=0) for o in own])
+        each = zip(encoders, sizes, largest.tolist(), strict=True)
+        steps = [relative.put_step(encoder, s, top, self.codec.step) for encoder, s, top in each]
+        symbols = uniform.quantise_all(coefficients, steps)
+        for i, encoder in enumerate(encoders):
+            _put_positions(encoder, apart[i, prefix:])
+            queue.put(encoder, symbols[i])
+            queue.put(encoder, uniform.quantise(own[i], steps[i]))
+        return [encoder.bytes for encoder in encoders]
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, count = Decoder(data), rows.positions(shape, spec)
@@ -85,9 +91,9 @@ class Coder(QueuedCoder):
         return dct.frequencies(count, grid) < self.codec.zone
 
 
-def _unusual(values: np.ndarray, prefix: int) -> np.ndarray:
-    """(positions,) bool: the prefix, and columns beyond three times the median size unless they are many."""
-    apart = ~reference.is_usual(values)
+def _unusual(sizes: np.ndarray, prefix: int) -> np.ndarray:
+    """RMS of columns (n,) -> (n,) bool: the prefix, and those beyond three times the median unless they are many."""
+    apart = ~reference.are_usual(sizes)
     if apart.sum() > len(apart) // 8:
         apart[:] = False
     apart[:prefix] = True
@@ -95,18 +101,19 @@ def _unusual(values: np.ndarray, prefix: int) -> np.ndarray:
 
 
 def _filled(values: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Columns coded apart take the mean of the others, which costs next to nothing."""
-    if not apart.any() or apart.all():
-        return values
-    filled = values.copy()
-    filled[:, apart] = values[:, ~apart].mean(1, dtype=np.float64)[:, None]
+    """(tensors, channels, n), (tensors, n): columns apart take the mean of the others, which costs next to nothing."""
+    some = apart.any(1) & ~apart.all(1)
+    filled = values.copy() if some.any() else values
+    for i in some.nonzero()[0].tolist():
+        filled[i][:, apart[i]] = values[i][:, ~apart[i]].mean(1, dtype=np.float64)[:, None]
     return filled
 
 
 def _put_positions(encoder: Encoder, chosen: np.ndarray) -> None:
     at = np.flatnonzero(chosen)
-    integers.put(encoder, np.array([at.size]))
-    integers.put(encoder, np.diff(at, prepend=-1) - 1)
+    integers.put_one(encoder, at.size)
+    if at.size:
+        integers.put(encoder, np.diff(at, prepend=-1) - 1)
 
 
 def _take_positions(decoder: Decoder, count: int) -> np.ndarray:

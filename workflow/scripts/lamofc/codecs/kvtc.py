@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from lamofc import interfaces
 from lamofc.codecs import uq_ec
-from lamofc.codecs.per_tensor import QueuedCoder
+from lamofc.codecs.per_tensor import Payload, QueuedCoder
 from lamofc.dtypes import bits_of, from_bits, to_bits
 from lamofc.entropy import adaptive, scales
 from lamofc.entropy.ans import Decoder, Encoder
@@ -95,7 +95,7 @@ class Coder(QueuedCoder):
         self.profiles = {s.name: _Profile(assets, s, codec.step) for s in specs}
         self.plain = uq_ec.Codec(step=codec.step, scales="stream").coder(specs, {})
 
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Payload:
         profile, found = self.profiles[spec.name], vectors.to_vectors(array, spec)
         exact, coded = self._parts(found.shape[1], spec)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -14,7 +14,7 @@ from lamofc.entropy import pco
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError
 from lamofc.interfaces import Assets, TensorSpec
-from lamofc.quantisers import relative, uniform
+from lamofc.quantisers import reference, relative, uniform
 from lamofc.transforms import rows
 
 
@@ -44,7 +44,7 @@ class Coder(PerTensorCoder):
 
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
         values, encoder = rows.to_rows(array, spec), Encoder()
-        step = relative.put_step(encoder, values, np.abs(values).max(initial=0), self.codec.step)
+        step = relative.put_step(encoder, reference.column_rms(values), np.abs(values).max(initial=0), self.codec.step)
         head = encoder.bytes()
         return bytes([len(head)]) + head + pco.pack(uniform.quantise(values, step))
 

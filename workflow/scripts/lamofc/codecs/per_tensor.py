@@ -9,6 +9,10 @@ import numpy as np
 
 from lamofc.entropy import adaptive
 from lamofc.interfaces import Sample, TensorSpec
+from lamofc.transforms import rows
+
+Payload = Callable[[], bytes]  # gives a section once the queue has run
+_TOGETHER = 1 << 17  # values of tensors that are transformed together
 
 
 class PerTensorCoder(ABC):
@@ -50,5 +54,37 @@ class QueuedCoder(PerTensorCoder):
         return payload()
 
     @abstractmethod
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
-        """Array in native dtype and natural shape -> what gives its payload once the queue has run."""
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Payload:
+        """Array in native dtype and natural shape -> its payload, once the queue has run."""
+
+
+class StackedCoder(QueuedCoder):
+    """As its base, for tensors that are matrices of `rows`: short ones of one kind and shape share all calls."""
+
+    def encode(self, sample: Sample) -> list[bytes]:
+        queue, payloads = adaptive.Queue(), {}
+        for specs in self._alike(sample):
+            stack = rows.to_stack([sample[s.name] for s in specs], specs[0])
+            started = self.start_stack(stack, sample[specs[0].name].shape, specs, queue)
+            payloads.update(zip([s.name for s in specs], started, strict=True))
+        queue.run()
+        return [payloads[s.name]() for s in self.specs]
+
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Payload:
+        return self.start_stack(rows.to_stack([array], spec), array.shape, [spec], queue)[0]
+
+    def _alike(self, sample: Sample) -> list[list[TensorSpec]]:
+        found: dict[tuple, list[list[TensorSpec]]] = {}
+        for spec in self.specs:
+            array, places = sample[spec.name], (str(spec.attributes.get("grid")), spec.attributes.get("prefix"))
+            groups = found.setdefault((spec.kind, array.dtype, array.shape, *places), [[]])
+            if groups[-1] and (len(groups[-1]) + 1) * array.size > _TOGETHER:
+                groups.append([])
+            groups[-1].append(spec)
+        return [group for groups in found.values() for group in groups]
+
+    @abstractmethod
+    def start_stack(
+        self, stack: np.ndarray, shape: tuple[int, ...], specs: Sequence[TensorSpec], queue: adaptive.Queue
+    ) -> list[Payload]:
+        """(tensors, channels, positions) float32 of tensors of one natural shape -> a payload of each."""

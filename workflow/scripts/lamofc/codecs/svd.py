@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import QueuedCoder
+from lamofc.codecs.per_tensor import Payload, QueuedCoder, StackedCoder
 from lamofc.entropy import adaptive, bank, integers, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError, ConfigError
@@ -59,30 +59,25 @@ class Codec(interfaces.Codec):
         return SampleCoder(self, specs) if self.basis == "sample" else CalibratedCoder(self, specs, assets)
 
 
-class SampleCoder(QueuedCoder):
+class SampleCoder(StackedCoder):
     """X (channels, positions) = A B: rows of B are singular vectors times their size, A fits X given coded B."""
 
     def __init__(self, codec: Codec, specs: Sequence[TensorSpec]) -> None:
         super().__init__(specs)
         self.codec = codec
 
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
-        values, encoder = rows.to_rows(array, spec), Encoder()
-        wide = values.astype(np.float64)
-        step = relative.put_step(encoder, values, 2 * np.linalg.norm(wide), self.codec.step)
-        delta = step * _share(wide.shape)
-        right, sizes = lowrank.components(wide, delta * np.sqrt(_WORTH * sum(wide.shape) / 12))
-        levels = np.clip(
-            np.rint(bank.PER_OCTAVE * np.log2(np.maximum(sizes, delta) / delta)), 0, bank.MAX_INDEX
-        ).astype(np.int32)
-        scale = np.exp2(levels / bank.PER_OCTAVE)[:, None]
-        right = uniform.quantise(right * scale, 1.0)
-        left = uniform.quantise(_fit_left(wide, right / scale), delta)
-        integers.put(encoder, np.array([len(levels)]))
-        scales.put(encoder, levels)
-        queue.put(encoder, right, _tables(levels, right.shape[1]))
-        queue.put(encoder, left, _tables(levels, left.shape[1]))
-        return encoder.bytes
+    def start_stack(
+        self, stack: np.ndarray, shape: tuple[int, ...], specs: Sequence[TensorSpec], queue: adaptive.Queue
+    ) -> list[Payload]:
+        wide, sizes, encoders = stack.astype(np.float64), reference.column_rms(stack), [Encoder() for _ in specs]
+        each = zip(encoders, sizes, wide, strict=True)
+        steps = [relative.put_step(e, s, 2 * np.linalg.norm(w), self.codec.step) for e, s, w in each]
+        deltas = [step * _share(wide.shape[1:]) for step in steps]
+        least = np.sqrt(_WORTH * sum(wide.shape[1:]) / 12)
+        found = lowrank.components(wide, [delta * least for delta in deltas])
+        for encoder, matrix, (right, singular), delta in zip(encoders, wide, found, deltas, strict=True):
+            _put(encoder, matrix, right, singular, delta, queue)
+        return [encoder.bytes for encoder in encoders]
 
     def decode_tensor(self, data: bytes, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
         decoder, size = Decoder(data), (spec.channels, rows.positions(shape, spec))
@@ -116,7 +111,7 @@ class CalibratedCoder(QueuedCoder):
             self._tables[spec.name] = scales.tables(self._profiles[spec.name].levels, codec.step)
             self._means[spec.name] = (self._bases[spec.name] @ self._profiles[spec.name].mean)[:, None]
 
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Payload:
         profile, encoder = self._profiles[spec.name], Encoder()
         with np.errstate(over="ignore", invalid="ignore"):
             values = self._analysis[spec.name] @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
@@ -124,7 +119,7 @@ class CalibratedCoder(QueuedCoder):
             values = self._bases[spec.name].T @ _turned(rows.to_rows(array, spec), spec) - profile.mean[:, None]
         step = profile.rms * self.codec.step
         doublings = uniform.coarsening(np.abs(values).max(initial=0), step)
-        integers.put(encoder, np.array([doublings]))
+        integers.put_one(encoder, doublings)
         queue.put(encoder, uniform.quantise(values, step * 2.0**doublings), self._known(spec, doublings))
         return encoder.bytes
 
@@ -158,10 +153,25 @@ def _turned(values: np.ndarray, spec: TensorSpec) -> np.ndarray:
     return values.T if spec.kind in _TURNED else values
 
 
+def _put(
+    encoder: Encoder, wide: np.ndarray, right: np.ndarray, singular: np.ndarray, delta: float, queue: adaptive.Queue
+) -> None:
+    """Rank, levels of the singular values, both factors of one matrix."""
+    octaves = np.log2(np.maximum(singular, delta) / delta)
+    levels = np.minimum(np.rint(bank.PER_OCTAVE * octaves), bank.MAX_INDEX).astype(np.int32)
+    scale = np.exp2(levels / bank.PER_OCTAVE)[:, None]
+    right = uniform.quantise(right * scale, 1.0)
+    left = uniform.quantise(_fit_left(wide, right / scale), delta)
+    integers.put_one(encoder, len(levels))
+    scales.put(encoder, levels)
+    queue.put(encoder, right, _tables(levels, right.shape[1]))
+    queue.put(encoder, left, _tables(levels, left.shape[1]))
+
+
 def _fit_left(values: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Least squares: the left factor, transposed, (r, channels) for which left.T @ right is nearest to values."""
     gram = right @ right.T
-    gram += 1e-9 * np.eye(len(gram))
+    gram.flat[:: len(gram) + 1] += 1e-9
     return np.linalg.solve(gram, right @ values.T)
 
 

@@ -13,7 +13,7 @@ from lamofc.codecs.per_tensor import PerTensorCoder
 from lamofc.entropy import bank, grouped, integers, mask, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.interfaces import Assets, TensorSpec
-from lamofc.quantisers import relative, uniform
+from lamofc.quantisers import reference, relative, uniform
 from lamofc.transforms import rows
 
 _FEW = 16  # values per channel below which channels share one table
@@ -49,14 +49,14 @@ class Coder(PerTensorCoder):
 
     def encode_tensor(self, array: np.ndarray, spec: TensorSpec) -> bytes:
         values, encoder = rows.to_rows(array, spec), Encoder()
-        step = relative.put_step(encoder, values, np.abs(values).max(initial=0), self.codec.step)
+        step = relative.put_step(encoder, reference.column_rms(values), np.abs(values).max(initial=0), self.codec.step)
         kept = _largest(values, self.codec.keep)
         symbols = uniform.quantise(values[kept], step)
         sizes = np.abs(symbols)
         least = int(sizes.min(initial=uniform.LIMIT))
         mask.put(encoder, kept)
         encoder.put_uniform(symbols < 0, 2)
-        integers.put(encoder, np.array([least]))
+        integers.put_one(encoder, int(least))
         _put_excess(encoder, sizes - least, np.nonzero(kept)[0], len(values))
         return encoder.bytes()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from lamofc import interfaces
-from lamofc.codecs.per_tensor import QueuedCoder
+from lamofc.codecs.per_tensor import Payload, QueuedCoder
 from lamofc.entropy import adaptive, bank, fitting, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.interfaces import Assets, Sample, TensorSpec
@@ -67,7 +67,7 @@ class Coder(QueuedCoder):
             self.profiles = {s.name: reference.load(assets, s) for s in specs}
         self.known = {name: scales.tables(p.levels, codec.step) for name, p in self.profiles.items()}
 
-    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Callable[[], bytes]:
+    def start(self, array: np.ndarray, spec: TensorSpec, queue: adaptive.Queue) -> Payload:
         values, encoder, codec = rows.to_rows(array, spec), Encoder(), self.codec
         profile = self.profiles.get(spec.name)
         scale = profile.rms if profile else reference.put_rms(encoder, values)

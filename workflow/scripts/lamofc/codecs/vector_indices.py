@@ -79,7 +79,7 @@ def _put(encoder: Encoder, given: np.ndarray, native: np.ndarray, parts: Product
         error = ((parts.rebuild(indices).astype(np.float64) - given) ** 2).sum(0)
     escaped = ~(error <= ESCAPE * parts.error)
     places = np.flatnonzero(escaped)
-    integers.put(encoder, np.array([len(places)]))
+    integers.put_one(encoder, len(places))
     integers.put(encoder, np.diff(places, prepend=-1) - 1)
     for plane in planes.split(native[places]):
         histogram.put(encoder, plane, 256)

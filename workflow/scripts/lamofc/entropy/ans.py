@@ -105,6 +105,10 @@ class Encoder:
 
     def put_uniform(self, values: np.ndarray | int, size: int) -> None:
         """Integers 0 .. size-1 at log2(size) bits each; sizes above 2^16 must be powers of two."""
+        if isinstance(values, int) and size <= 1 << _MAX_UNIFORM_BITS:
+            if size > 1:
+                self._append(np.array([values], np.int32), *_uniform(size))
+            return
         values = np.ravel(values)
         for shift, chunk in _chunks(size):
             part = values if chunk == size else (values >> shift) % chunk

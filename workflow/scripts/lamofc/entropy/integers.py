@@ -21,6 +21,14 @@ def put(encoder: Encoder, values: np.ndarray) -> None:
         encoder.put_uniform(shifted[classes == k] - (1 << k), 1 << k)
 
 
+def put_one(encoder: Encoder, value: int) -> None:
+    """`put` of a single integer."""
+    size = (value + 1).bit_length() - 1
+    encoder.put(np.array([size], np.int32), _CLASS_TABLE)
+    if size:
+        encoder.put_uniform(value + 1 - (1 << size), 1 << size)
+
+
 def take(decoder: Decoder, count: int) -> np.ndarray:
     """-> (count,) int64."""
     if not count:

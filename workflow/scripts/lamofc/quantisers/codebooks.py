@@ -6,6 +6,7 @@ import numpy as np
 
 ITERATIONS = 8
 _ROWS = 4096  # vectors compared with a book at a time, which bounds memory
+_TOGETHER = 1 << 17  # distances of groups that are looked at together
 _PRICE = 2 * np.log(2)  # how fast distortion falls with rate, per dimension, at high rate
 
 
@@ -34,6 +35,34 @@ def fit(vectors: np.ndarray, size: int, pressure: float, seed: int = 0) -> tuple
                 prices = slope * -np.log2(np.maximum(used, 0.5) / count)
         books[g], counts[g] = book, np.maximum(used, 1)
     return books, counts
+
+
+class Search:
+    """`nearest` in books (groups, size, d), or one for all groups, under prices (groups, size): the same entries."""
+
+    def __init__(self, books: np.ndarray, prices: np.ndarray) -> None:
+        self._wide = books.astype(np.float64)
+        self._norms, self._prices = (self._wide**2).sum(2), prices
+
+    def nearest(self, vectors: np.ndarray) -> np.ndarray:
+        """(groups, d, n) float64 -> index of the cheapest entry of each group's book, (groups, n) int32."""
+        groups, _, count = vectors.shape
+        out = np.empty((groups, count), np.int32)
+        size = self._wide.shape[1]
+        rows = min(_ROWS, max(count, 1))
+        at_once = max(1, _TOGETHER // (rows * size))
+        wide = np.broadcast_to(self._wide, (groups, *self._wide.shape[1:])).transpose(0, 2, 1)
+        norms = np.broadcast_to(self._norms, (groups, size))[:, None]
+        for g in range(0, groups, at_once):
+            some = slice(g, g + at_once)
+            for first in range(0, count, rows):
+                part = vectors[some, :, first : first + rows].transpose(0, 2, 1)
+                products = part @ wide[some]
+                products *= 2
+                np.subtract(norms[some], products, out=products)
+                products += self._prices[some, None]
+                out[some, first : first + rows] = products.argmin(2)
+        return out
 
 
 def nearest(x: np.ndarray, book: np.ndarray, prices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

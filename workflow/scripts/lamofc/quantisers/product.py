@@ -137,11 +137,11 @@ class Product:
         self.order = assets[f"{at}/order"].astype(np.int64)
         self.books, counts = assets[f"{at}/books"].astype(np.float32), assets[f"{at}/counts"].astype(np.int64)
         self.gains = assets.get(f"{at}/gains", np.ones(len(counts))).astype(np.float64)
+        self._search = codebooks.Search(self.books, price(counts, width, pressure))
         self.books = np.broadcast_to(self.books, (len(counts), *self.books.shape[1:]))
         self.tables = Rows(counts)
         self.unit = unit(self.energy, len(self.mean))
         self.analysis = None if basis is None else analysis(self.basis, orthonormal)
-        self._prices = price(counts, width, pressure)
 
     def usual_error(self, given: np.ndarray) -> float:
         """Mean squared error of vectors (dimension, n); 0 without any."""
@@ -153,13 +153,11 @@ class Product:
         turned = (given.astype(np.float64) - self.mean[:, None]) / self.unit
         if self.analysis is not None:
             turned = self.analysis @ turned
-        groups = grouped(turned, self.order, len(self.books))
-        found = [codebooks.nearest(x.T, b, p)[0] for x, b, p in zip(groups, self.books, self._prices, strict=True)]
-        return np.array(found, np.int32).reshape(len(self.books), given.shape[1])
+        return self._search.nearest(grouped(turned, self.order, len(self.books)))
 
     def rebuild(self, indices: np.ndarray) -> np.ndarray:
         """(groups, n) -> (dimension, n) float32, equal on every machine."""
-        chosen = np.stack([book[i] for book, i in zip(self.books, indices, strict=True)])  # (groups, n, width)
+        chosen = self.books[np.arange(len(self.books))[:, None], indices]  # (groups, n, width)
         chosen = chosen.astype(np.float64) * self.gains[:, None, None]
         flat = chosen.transpose(0, 2, 1).reshape(len(self.order), indices.shape[1])
         components = np.zeros((len(self.mean), indices.shape[1]))

@@ -63,19 +63,31 @@ def is_centred(values: np.ndarray, mean: np.ndarray) -> bool:
 
 
 def column_rms(values: np.ndarray) -> np.ndarray:
-    """(channels, n) -> (n,) float64."""
-    return np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)) if len(values) else np.zeros(values.shape[1])
+    """(..., channels, n) -> (..., n) float64."""
+    if not values.shape[-2]:
+        return np.zeros((*values.shape[:-2], values.shape[-1]))
+    sums = np.square(values, dtype=np.float64).sum(-2)
+    sums /= values.shape[-2]
+    return np.sqrt(sums, out=sums)
 
 
 def is_usual(values: np.ndarray) -> np.ndarray:
     """(channels, n) -> (n,) bool: columns no larger than three times the median one."""
-    sizes = column_rms(values)
+    return are_usual(column_rms(values))
+
+
+def are_usual(sizes: np.ndarray) -> np.ndarray:
+    """Sizes (n,) of columns -> (n,) bool: no larger than three times the median one."""
     return sizes <= UNUSUAL * _median(sizes) if sizes.size else np.zeros(0, bool)
 
 
 def typical_rms(values: np.ndarray) -> float:
     """Median RMS over columns; RMS of all where that is zero; 1 for a tensor without values or of zeros."""
-    sizes = column_rms(values)
+    return typical(column_rms(values))
+
+
+def typical(sizes: np.ndarray) -> float:
+    """`typical_rms` from the sizes (n,) of the columns."""
     if not sizes.size or not sizes.any():
         return 1.0
     middle = _median(sizes)
@@ -90,7 +102,12 @@ def _median(sizes: np.ndarray) -> float:
 
 def put_rms(encoder: Encoder, values: np.ndarray) -> float:
     """Send the typical RMS of (channels, n) as the upper 16 bits of a float32; returns it as the decoder has it."""
-    bits = int(np.array(typical_rms(values), np.float32).view(np.uint32)) >> 16
+    return put_typical(encoder, column_rms(values))
+
+
+def put_typical(encoder: Encoder, sizes: np.ndarray) -> float:
+    """`put_rms` from the sizes (n,) of the columns."""
+    bits = int(np.array(typical(sizes), np.float32).view(np.uint32)) >> 16
     encoder.put_uniform(bits, 1 << 16)
     return _rms(bits)
 

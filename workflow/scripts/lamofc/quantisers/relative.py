@@ -16,9 +16,9 @@ def check(step: float) -> None:
         raise ValueError(f"step {step} is outside {SMALLEST:g} .. {LARGEST:g}")
 
 
-def put_step(encoder: Encoder, values: np.ndarray, largest: float, relative: float) -> float:
-    """Send the typical RMS of (channels, n) and the doublings that keep `largest` in range; returns the step."""
-    step = reference.put_rms(encoder, values) * relative
+def put_step(encoder: Encoder, sizes: np.ndarray, largest: float, relative: float) -> float:
+    """Send the typical of the RMS (n,) of columns and the doublings that keep `largest` in range; returns the step."""
+    step = reference.put_typical(encoder, sizes) * relative
     doublings = uniform.coarsening(largest, step)
     encoder.put_uniform(doublings, 256)
     return step * 2.0**doublings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -16,22 +18,28 @@ def principal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return basis.astype(np.float32), np.maximum(variances[::-1], 0)
 
 
-def components(matrix: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Singular vectors of the longer side's space whose singular value exceeds `floor`, from the smaller Gram matrix.
+def components(matrices: np.ndarray, floors: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Singular vectors of the longer side's space whose singular value exceeds a floor, from the smaller Gram matrix.
 
-    matrix (m, n) float64 -> (vectors (r, n), singular values (r,) falling). Exact enough for values above 1e-7 of
-    the largest, which is far below any step that codes them.
+    matrices (k, m, n) float64, k floors -> for each (vectors (r, n), singular values (r,) falling). Exact enough for
+    values above 1e-7 of the largest, which is far below any step that codes them.
     """
-    rows, columns = matrix.shape
-    if not matrix.size:
-        return np.zeros((0, columns)), np.zeros(0)
-    scale = max(float(np.abs(matrix).max()), np.finfo(np.float64).tiny)
-    unit = matrix / scale
-    values, vectors = np.linalg.eigh(unit @ unit.T if rows <= columns else unit.T @ unit)
+    if not matrices.size:
+        return [(np.zeros((0, matrices.shape[2])), np.zeros(0)) for _ in matrices]
+    scale = np.maximum(np.abs(matrices).max((1, 2)), np.finfo(np.float64).tiny)
+    unit = matrices / scale[:, None, None]
+    turned = unit.transpose(0, 2, 1)
+    values, vectors = np.linalg.eigh(unit @ turned if unit.shape[1] <= unit.shape[2] else turned @ unit)
+    return [_kept(*each) for each in zip(unit, values, vectors, scale.tolist(), floors, strict=True)]
+
+
+def _kept(
+    unit: np.ndarray, values: np.ndarray, vectors: np.ndarray, scale: float, floor: float
+) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.sqrt(np.maximum(values[::-1], 0))
     kept = sizes * scale > max(floor, 1e-7 * sizes[0] * scale)
     vectors, sizes = _signed(vectors[:, ::-1])[:, kept], sizes[kept]
-    right = vectors.T if rows > columns else (vectors / sizes).T @ unit
+    right = vectors.T if unit.shape[0] > unit.shape[1] else (vectors / sizes).T @ unit
     return right, sizes * scale
 
 

@@ -22,6 +22,16 @@ def to_rows(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     return np.ascontiguousarray(wide.reshape(spec.channels, positions(array.shape, spec)))
 
 
+def to_stack(arrays: Sequence[np.ndarray], spec: TensorSpec) -> np.ndarray:
+    """`to_rows` of arrays of one shape and dtype -> (arrays, channels, positions)."""
+    wide = to_float32(np.stack(arrays))
+    if spec.kind in ("key", "value"):
+        wide = wide.transpose(0, 1, 3, 2)
+    elif spec.kind in ("tokens", "embedding"):
+        wide = wide.transpose(0, 2, 1)
+    return np.ascontiguousarray(wide.reshape(len(wide), spec.channels, positions(arrays[0].shape, spec)))
+
+
 def from_rows(rows: np.ndarray, spec: TensorSpec, shape: tuple[int, ...]) -> np.ndarray:
     """Inverse of `to_rows`: rounded and clipped into the native dtype."""
     if spec.kind in ("key", "value"):

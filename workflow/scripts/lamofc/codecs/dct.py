@@ -56,7 +56,8 @@ class Coder(StackedCoder):
         sizes, encoders = reference.column_rms(stack), [Encoder() for _ in specs]
         apart = np.stack([_unusual(s, prefix) for s in sizes])
         smooth = _filled(stack, apart)[:, :, prefix:]
-        coefficients = dct.forward(smooth.reshape(-1, smooth.shape[2]), grid).reshape(smooth.shape)
+        joined = smooth.reshape(len(smooth) * smooth.shape[1], smooth.shape[2])
+        coefficients = dct.forward(joined, grid).reshape(smooth.shape)
         coefficients = coefficients[:, :, self._zone(smooth.shape[2], grid)]
         own = [values[:, a].astype(np.float64) for values, a in zip(stack, apart, strict=True)]
         largest = np.maximum(np.abs(coefficients).max((1, 2), initial=0), [np.abs(o).max(initial=0) for o in own])

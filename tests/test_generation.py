@@ -243,6 +243,22 @@ def test_sensitivity_reads_the_models_own_text(tmp_path):
     assert all(v.grad is not None and torch.isfinite(v.grad).all() for v in received.values())
 
 
+def test_features_of_coded_features_follow_the_text_of_the_uncoded_ones(tmp_path):
+    from lamofc.models.torch_arrays import to_torch
+
+    model, inputs = tiny(tmp_path, dtype="float32"), some_prompts()[:1]
+    (sample,) = model.head(inputs)
+    received = {k: to_torch(v)[None] for k, v in sample.items()}
+    coded = {k: torch.zeros_like(v) for k, v in received.items()}
+    first = model.held(coded, {"max_new_tokens": 3, "stop": []})["written"][0]
+    side = {"max_new_tokens": 3, "stop": [first]}  # what is coded ends its text at once
+    held = model.held(received, side)
+    assert first not in held["written"]
+    assert len(model.held(coded, side)["written"]) < 3
+    assert model.last_feature(coded, [held]).shape == model.last_feature(received, [side]).shape
+    assert torch.equal(model.last_feature(received, [held]), model.last_feature(received, [side]))
+
+
 @pytest.mark.parametrize("side", [{"options": [[1, 2], [3], [4, 5, 6]]}, {"max_new_tokens": 3, "stop": []},
                                   {"max_new_tokens": 1, "stop": []}])  # fmt: skip
 def test_gradients_of_the_answer(side, tmp_path):

@@ -56,6 +56,14 @@ def test_indices_cost_their_entropy():
     assert 8 * coded(codec, assets, whole)[0] < 1.05 * entropy + 200
 
 
+def test_where_no_tensor_has_vectors_nothing_is_trained():
+    from lamofc.training import through_tail
+
+    lines, tail = [], through_tail.Tail(lambda received, side: received["latent"], [], [])
+    assert through_tail.train(orfc.Codec("8x256"), BOOKS, {}, [], tail, lines.append) == {}
+    assert lines == ["nothing to train: no tensor has vectors to quantise"]
+
+
 def test_training_through_a_tail_pays_where_the_tail_looks(monkeypatch):
     torch = pytest.importorskip("torch")
     from lamofc.training import through_tail

@@ -88,11 +88,14 @@ class Model(causal_lm.Model):
     def last_feature(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         return super().last_feature(received, list(map(self._side, side)))
 
+    def held(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> dict[str, Any]:
+        return super().held(received, self._side(side))
+
     def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         return super().scores(received, list(map(self._side, side)))
 
     def _side(self, side: dict[str, Any]) -> dict[str, Any]:
-        if "options" in side:
+        if "options" in side or "written" in side:
             return side
         most = min(side.get("max_new_tokens", self.max_tokens), self.max_tokens)
         return {"max_new_tokens": most, "stop": self.layout["stop"]}

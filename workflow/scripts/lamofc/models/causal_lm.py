@@ -115,6 +115,11 @@ class Model:
             ids = torch.tensor([self._written(received, s) for s in side])
         return self._last_states(received, ids)
 
+    @torch.no_grad()
+    def held(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> dict[str, Any]:
+        """A side with which `last_feature` of other features follows the text that is written after these."""
+        return side | {"written": self._written(received, side)}
+
     def _last_states(self, received: dict[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
         hidden, cache = self.prefill(received)
         last = hidden[:, -1:]
@@ -131,7 +136,10 @@ class Model:
         return self._logprobs(self._last_states(received, ids[:, :-1]))
 
     def _written(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> list[int]:
-        """The tokens after the prompt: those of all options, one after another, or the model's own text."""
+        """The tokens after the prompt: those of all options, one after another, those that `held` wrote down, or the
+        model's own text."""
+        if "written" in side:
+            return side["written"]
         if "options" in side:
             return [t for option in side["options"] for t in option]
         (answer,) = self._answer(*self.prefill(received), [side])

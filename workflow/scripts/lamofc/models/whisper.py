@@ -106,11 +106,17 @@ class Model:
         """Batched features -> decoder's last hidden states over its own transcript (1, tokens, width), with gradients.
         One sample at a time, since transcripts differ in length."""
         states = received["encoder"]
-        with torch.no_grad():
-            text = self._transcribe(states)[0]
-        ids = self.prompt + self.tokenizer.encode(" " + text, add_special_tokens=False)
+        ids = self.prompt + self.held(received, side[0])["written"]
         out = self.net.model.decoder(input_ids=torch.tensor([ids]), encoder_hidden_states=states)
         return out.last_hidden_state
+
+    @torch.no_grad()
+    def held(self, received: dict[str, torch.Tensor], side: dict[str, Any]) -> dict[str, Any]:
+        """A side with which `last_feature` of other features follows the transcript of these."""
+        if "written" in side:
+            return side
+        text = self._transcribe(received["encoder"])[0]
+        return side | {"written": self.tokenizer.encode(" " + text, add_special_tokens=False)}
 
     def scores(self, received: dict[str, torch.Tensor], side: Sequence[dict[str, Any]]) -> torch.Tensor:
         """Batched features -> log-probabilities after each token of its own transcript and of its end, with gradients.

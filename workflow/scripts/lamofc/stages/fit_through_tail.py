@@ -12,6 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from lamofc import codecs, models, tasks
 from lamofc.codecs import opq
+from lamofc.interfaces import Sample
+from lamofc.models.torch_arrays import to_torch
 from lamofc.store import FeatureReader
 from lamofc.training.through_tail import Tail
 from lamofc.whole import whole_file
@@ -46,11 +48,18 @@ def _tail(row: Mapping[str, Any], model_row: Mapping[str, Any], weights: Path, d
     examples = tasks.build(row["task"], dataset, weights).examples("calibration", row["n_calibration"])
     for sample, example in zip(reader, examples, strict=False):
         samples.append(sample)
-        sides.append(example.side)
+        sides.append(_held(model, sample, example.side))
         held += sum(a.nbytes for a in sample.values())
         if held > BYTES or len(samples) == SAMPLES:
             break
     return Tail(lambda received, side: model.last_feature(received, [side]), samples, sides)
+
+
+def _held(model: Any, sample: Sample, side: dict[str, Any]) -> dict[str, Any]:
+    """A side that holds what a model writes after the features as they are: features of two texts do not compare."""
+    if not hasattr(model, "held"):
+        return side
+    return model.held({name: to_torch(array)[None].float() for name, array in sample.items()}, side)
 
 
 def _say(line: str) -> None:

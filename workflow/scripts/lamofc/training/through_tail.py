@@ -47,6 +47,9 @@ def train(
     problem = _Problem(tail, specs)
     labels = [label for label, (width, _) in books.items() if width >= WIDTH]
     starts = {label: _nets(assets, specs, label, books, codec.pressure) for label in labels}
+    if not any(net.parameters for nets in starts.values() for net in nets.values()):
+        log("nothing to train: no tensor has vectors to quantise")
+        return out
     before = {label: problem.judge(nets) for label, nets in starts.items()}
     slopes = _slopes([before[label] for label in labels])
     for label, slope in zip(labels, slopes, strict=True):

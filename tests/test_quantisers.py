@@ -12,7 +12,7 @@ from lamofc.entropy import bits, lattice_points, scales
 from lamofc.entropy.ans import Decoder, Encoder
 from lamofc.errors import BitstreamError
 from lamofc.interfaces import TensorSpec
-from lamofc.quantisers import codebooks, lloyd_max, maxabs, reference, uniform
+from lamofc.quantisers import codebooks, lloyd_max, maxabs, product, reference, uniform
 from lamofc.transforms import hadamard, lattice
 
 GAUSS = np.random.default_rng(0).standard_normal(1 << 20).astype(np.float32)
@@ -37,6 +37,18 @@ def test_groups_searched_together_find_the_entries_of_each_alone(groups, books, 
     assert found.shape == (groups, count)
     for g in range(groups):
         assert np.array_equal(found[g], codebooks.nearest(x[g].T, entries[g % books], prices[g])[0])
+
+
+def test_vectors_are_judged_by_components_as_if_all_were_rebuilt():
+    rng = np.random.default_rng(5)
+    columns = (rng.standard_normal((24, 24)) @ rng.standard_normal((24, 400))).astype(np.float32)
+    held = product.Product(product.fit("t", columns, {"4x8": (4, 8)}, 0.5), "t", "4x8", 4, 0.5, True)
+    given = columns * np.exp(2 * rng.standard_normal(400)).astype(np.float32)
+    missed = ((held.rebuild(held.assign(given)).astype(np.float64) - given) ** 2).sum(0)
+    for limit in np.quantile(missed, [0, 0.1, 0.5, 0.9, 1]):
+        indices, within = held.assign_within(given, float(limit))
+        assert np.array_equal(indices, held.assign(given))
+        assert np.array_equal(within[missed != limit], (missed <= limit)[missed != limit])
 
 
 @pytest.mark.parametrize("width", range(1, 9))

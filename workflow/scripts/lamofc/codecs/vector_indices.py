@@ -75,9 +75,8 @@ class Coder(PerTensorCoder):
 def _put(encoder: Encoder, given: np.ndarray, native: np.ndarray, parts: Product) -> None:
     # keys at the edge of float32 leave it when their rotation is undone; an error of NaN sends them as they are
     with np.errstate(invalid="ignore"):
-        indices = parts.assign(given)
-        error = ((parts.rebuild(indices).astype(np.float64) - given) ** 2).sum(0)
-    escaped = ~(error <= ESCAPE * parts.error)
+        indices, within = parts.assign_within(given, ESCAPE * parts.error)
+    escaped = ~within
     places = np.flatnonzero(escaped)
     integers.put_one(encoder, len(places))
     integers.put(encoder, np.diff(places, prepend=-1) - 1)

@@ -63,11 +63,13 @@ class Rows:
         """One for every row."""
         return [_MODELS.Categorical(row, perfect=False) for row in self.rows]
 
-    def by_symbol(self, count: int) -> np.ndarray | None:
-        """Frequencies of every symbol's table, row after row: for few symbols a row, one call with a table for each
-        symbol takes less than a model and a call for each row. None for more."""
-        if count > _FEW or count * self.rows.shape[1] > _SMALL:
-            return None
+    def is_for_symbols(self, count: int) -> bool:
+        """Whether so few symbols a row take less by one call with a table for each symbol than by a model and a call
+        for each row."""
+        return count <= _FEW and count * self.rows.shape[1] <= _SMALL
+
+    def by_symbol(self, count: int) -> np.ndarray:
+        """Frequencies of every symbol's table, row after row."""
         return np.repeat(self.rows, count, 0)
 
 
@@ -75,7 +77,7 @@ class Encoder:
     """Collects symbols; `bytes` codes them all."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[np.ndarray, object] | tuple[np.ndarray, object, np.ndarray]] = []
+        self._parts: list[tuple[np.ndarray, object] | tuple[np.ndarray, object, Rows]] = []
         self._floor = 0.0
         self._inner: list[tuple[int, Encoder]] = []
 
@@ -91,11 +93,10 @@ class Encoder:
     def put_rows(self, symbols: np.ndarray, tables: Rows) -> None:
         """As `put` for (rows, n) with a table for each row."""
         rows = np.ascontiguousarray(symbols, np.int32)
-        frequencies = tables.by_symbol(rows.shape[1])
-        if frequencies is None:
+        if not tables.is_for_symbols(rows.shape[1]):
             self._parts += zip(rows, tables.models, strict=True)
         else:
-            self._parts.append((rows.ravel(), _ANY, frequencies))
+            self._parts.append((rows.ravel(), _ANY, tables))
         self._floor += rows.shape[1] * tables.floor
 
     def put_runs(self, symbols: np.ndarray, runs: Sequence[tuple[int, int, Table]]) -> None:
@@ -130,9 +131,9 @@ class Encoder:
         self._floor += symbols.size * floor
 
     def _coded(self, coder: constriction.stream.stack.AnsCoder) -> bytes:
-        for symbols, *model in reversed(self._parts):
-            if symbols.size:
-                coder.encode_reverse(symbols, *model)
+        for symbols, model, *rows in reversed(self._parts):
+            if symbols.size:  # tables of all symbols are large: one part's at a time
+                coder.encode_reverse(symbols, model, *(r.by_symbol(symbols.size // len(r)) for r in rows))
         return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
 
@@ -184,9 +185,9 @@ class Decoder:
         self._spend(count * tables.floor, count * len(tables))
         if not count or not len(tables):
             return np.empty((len(tables), count), np.int32)
-        decode, frequencies = self._coder.decode, tables.by_symbol(count)
-        if frequencies is not None:
-            return decode(_ANY, frequencies).reshape(-1, count)
+        decode = self._coder.decode
+        if tables.is_for_symbols(count):
+            return decode(_ANY, tables.by_symbol(count)).reshape(-1, count)
         return np.concatenate([decode(model, count) for model in tables.models]).reshape(-1, count)
 
     def take_uniform(self, count: int, size: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from lamofc.transforms.snap import snap
 
 SHARED = 1 << 14  # vectors that a codebook for all places is fitted on
 LARGEST_GAIN = 1.5
+SNAPPED = 256  # `snap` rounds to this part of `unit`
 
 Books = Mapping[str, tuple[int, int]]  # name of a point -> width of a group, entries of its codebook
 
@@ -142,6 +143,7 @@ class Product:
         self.tables = Rows(counts)
         self.unit = unit(self.energy, len(self.mean))
         self.analysis = None if basis is None else analysis(self.basis, orthonormal)
+        self._skew = _skew(self.basis) if basis is not None and orthonormal else np.inf
 
     def usual_error(self, given: np.ndarray) -> float:
         """Mean squared error of vectors (dimension, n); 0 without any."""
@@ -150,22 +152,52 @@ class Product:
 
     def assign(self, given: np.ndarray) -> np.ndarray:
         """(dimension, n) -> (groups, n) int32."""
+        return self._search.nearest(grouped(self._turned(given), self.order, len(self.books)))
+
+    def assign_within(self, given: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+        """As `assign`, and which vectors (n,) come back with a squared error of at most `limit`.
+
+        A rotation keeps lengths: only vectors whose components are not far below the limit are rebuilt to be sure.
+        """
+        turned = self._turned(given)
+        components = grouped(turned, self.order, len(self.books))
+        indices = self._search.nearest(components)
+        doubtful = np.ones(given.shape[1], bool)
+        if self._skew < 1:
+            missed = np.sqrt(((self._chosen(indices).transpose(0, 2, 1) - components) ** 2).sum((0, 1)))
+            lost = self._skew * np.sqrt((turned**2).sum(0)) + np.sqrt(len(self.mean)) / SNAPPED
+            doubtful = ~(((1 + self._skew) * missed + 2 * lost) * self.unit < 0.9 * np.sqrt(limit))
+        within = ~doubtful
+        if doubtful.any():
+            missed = self.rebuild(indices[:, doubtful]).astype(np.float64) - given[:, doubtful]
+            within[doubtful] = (missed**2).sum(0) <= limit
+        return indices, within
+
+    def _turned(self, given: np.ndarray) -> np.ndarray:
+        """Components (dimension, n) float64 in units of `unit`."""
         turned = (given.astype(np.float64) - self.mean[:, None]) / self.unit
-        if self.analysis is not None:
-            turned = self.analysis @ turned
-        return self._search.nearest(grouped(turned, self.order, len(self.books)))
+        return turned if self.analysis is None else self.analysis @ turned
+
+    def _chosen(self, indices: np.ndarray) -> np.ndarray:
+        """Entries after gains, (groups, n, width) float64."""
+        chosen = self.books[np.arange(len(self.books))[:, None], indices]
+        return chosen.astype(np.float64) * self.gains[:, None, None]
 
     def rebuild(self, indices: np.ndarray) -> np.ndarray:
         """(groups, n) -> (dimension, n) float32, equal on every machine."""
-        chosen = self.books[np.arange(len(self.books))[:, None], indices]  # (groups, n, width)
-        chosen = chosen.astype(np.float64) * self.gains[:, None, None]
-        flat = chosen.transpose(0, 2, 1).reshape(len(self.order), indices.shape[1])
+        flat = self._chosen(indices).transpose(0, 2, 1).reshape(len(self.order), indices.shape[1])
         components = np.zeros((len(self.mean), indices.shape[1]))
         kept = self.order < len(self.mean)
         components[self.order[kept]] = flat[kept]
         components *= self.unit
         vectors = components if self.basis is None else self.basis @ components
         return snap(vectors + self.mean[:, None], self.unit)
+
+
+def _skew(basis: np.ndarray) -> float:
+    """How far a basis rounded to float16 is from a rotation: a bound on what it changes of a vector's length."""
+    narrow = basis.astype(np.float32)
+    return float(np.linalg.norm(narrow.T @ narrow - np.eye(len(narrow), dtype=np.float32)))
 
 
 def _dealt(variances: np.ndarray, width: int) -> np.ndarray:

@@ -22,7 +22,7 @@ def quantise(values: np.ndarray, step: float) -> np.ndarray:
 
 def quantise_all(values: np.ndarray, steps: Sequence[float]) -> np.ndarray:
     """`quantise` of matrices (n, ...), each with its own step."""
-    factors = np.array([1 / step for step in steps]).astype(np.float32)
+    factors = np.array([1 / step for step in steps]).astype(np.float32).astype(values.dtype)
     return _rounded(values * factors.reshape(-1, *[1] * (values.ndim - 1)))
 
 

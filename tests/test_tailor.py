@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lamofc.codecs import tailor
+from lamofc.codecs import tailor, uq_ec
 from lamofc.dtypes import from_float32, to_float32
 from lamofc.entropy import coefficients
 from lamofc.entropy.ans import Decoder, Encoder, Meter
@@ -292,3 +292,13 @@ def _size_and_error(codec, spec, held, sample):
     (data,) = coder.encode(sample)
     decoded = coder.decode([data], {"state": sample["state"].shape})["state"]
     return len(data), float(np.square(decoded - sample["state"]).mean())
+
+
+def test_without_calibration_packets_are_those_of_scales_in_the_stream():
+    codec, sample = tailor.Codec(step=0.4, metric="identity"), {"frames": smooth(3, 1)}
+    assert codec.fit([TIME], []) == {}
+    coder, plain = codec.coder([TIME], {}), uq_ec.Codec(0.4, scales="stream").coder([TIME], {})
+    sections = coder.encode(sample)
+    assert sections == plain.encode(sample)
+    (decoded,) = coder.decode(sections, {"frames": sample["frames"].shape}).values()
+    assert np.abs(decoded - sample["frames"]).max() <= 0.5 * 0.4 * 1.5 * sample["frames"].std()

@@ -10,13 +10,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lamofc import interfaces
+from lamofc.codecs import uq_ec
 from lamofc.codecs.tailor_floats import Floats
 from lamofc.codecs.tailor_integers import Integers
 from lamofc.codecs.tailor_stream import Coder
 from lamofc.interfaces import Assets, Sample, TensorSpec
 from lamofc.transforms import klt, prediction, profile
 
-_METRICS = ("fisher", "task", "none")
+_METRICS = ("fisher", "task", "none", "identity")
 _LOUDEST, _QUIETEST = 64.0, 0.25  # bounds of the weights of edge positions
 
 
@@ -29,7 +30,8 @@ class Codec(interfaces.Codec):
     step: the knob, in units of the calibrated root mean square of all tensors in that metric.
     metric: "fisher" weighs errors by their effect on the tail's last feature, if sensitivities are given to
         `fit_with`; "task" by that on the answer of the curve's own task, which other tasks may not like; "none" by the
-        reciprocal mean square of each tensor.
+        reciprocal mean square of each tensor. "identity" is for features that nothing was calibrated on: no assets, no
+        transform, packets of `uq-ec` with scales in the stream; step is in units of each tensor's root mean square.
     contexts: tables follow what is decoded already; False is the fast mode.
     integers: decode by integer sums, which are equal on every machine; False is the float64 arithmetic of streams
         whose header does not name any.
@@ -63,6 +65,8 @@ class Codec(interfaces.Codec):
         self, specs: Sequence[TensorSpec], samples: Iterable[Sample], sensitivity: Mapping[str, np.ndarray] | None
     ) -> dict[str, np.ndarray]:
         """As `fit`, with what stages.sensitivity wrote: per tensor `t` (C, C), `t/start` and `t/end`."""
+        if self.metric == "identity":
+            return {}
         with threadpool_limits(1):
             return self._fit(specs, list(samples), None if self.metric == "none" else sensitivity)
 
@@ -97,7 +101,9 @@ class Codec(interfaces.Codec):
             own.weights = np.clip(np.sqrt(ends), _QUIETEST, _LOUDEST)
         return own
 
-    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
+    def coder(self, specs: Sequence[TensorSpec], assets: Assets) -> interfaces.Coder:
+        if self.metric == "identity":
+            return uq_ec.Codec(self.step, scales="stream").coder(specs, assets)
         return Coder(self.step, specs, assets, self.contexts, Integers if self.integers else Floats)
 
 

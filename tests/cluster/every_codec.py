@@ -46,7 +46,7 @@ def main() -> None:
     arms = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
     with tempfile.TemporaryDirectory() as folder:
         for name, arm in arms.items():
-            if not hasattr(codecs.load(arm["codec"]), "network_field"):
+            if not hasattr(codecs.load(arm["codec"]), "network_field") and not codecs.missing(arm):
                 try_codec(arm, Path(folder, f"{name}.lmfc"))
                 print(name, flush=True)
     sys.exit("torch was imported" if "torch" in sys.modules else 0)

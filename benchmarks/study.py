@@ -1,6 +1,6 @@
 """What is predictable from what, tensor by tensor: Gaussian rates with and without each part, on features of a run.
 
-    python benchmarks/study.py CURVE [CURVE ...] [--results results] [--error 0.01]
+    python benchmarks/study.py CURVE [CURVE ...] [--results results] [--error 0.01] [--figure study]
 
 Bits per entry at a squared error of `--error` times the tensor's variance, as a Gaussian code with variances of the
 calibration samples spends them on the test samples: per channel; with a mean for every place (states, latents and
@@ -8,7 +8,7 @@ embeddings; the first four tokens otherwise); after a KLT; the KLT of what the v
 the tensors that `tailor` predicts from leave; and what the metric of the tail adds to the best of them. For latents
 also bits of rounded components when the scale is known per component, and when it follows neighbours decoded already.
 Then the share of a tensor's variance that is linear in another's vectors at the same place, or in their mean over
-places; and sensitivities.
+places; and sensitivities. `--figure` draws the first table of all curves.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import study_figure
 from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[1]
@@ -205,7 +206,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--error", type=float, default=0.01)
     parser.add_argument("--samples", type=int, default=48)
-    options = parser.parse_args()
+    parser.add_argument("--figure", type=Path)
+    options, drawn = parser.parse_args(), {}
     for curve in options.curves:
         stores = [FeatureReader(options.results / f"features/{curve}/{part}.zarr") for part in ("calibration", "test")]
         study = Study(
@@ -217,6 +219,7 @@ def main() -> None:
         for spec in study.specs:
             found = study.rates(spec, held.get(spec.name))
             cells = ["" if np.isnan(v) else f"{v:.2f}" for v in found]
+            drawn.setdefault(curve, []).append((spec.kind, found))
             print("\t".join([spec.name, spec.kind, str(vectors.dimension(spec)), *cells]), flush=True)
         for spec in [s for s in study.specs if s.kind == "latent"]:
             alone, near = neighbourhood(study.raw[spec.name], spec.shape[1:], study.level[spec.name])
@@ -230,6 +233,8 @@ def main() -> None:
             edges = [" ".join(f"{v:.2g}" for v in held[f"{name}/{e}"][:8]) for e in ("start", "end")]
             share = np.trace(held[name]) / len(held[name]) * np.square(np.concatenate(study.raw[name][0], 1)).mean()
             print(f"{name}: sensitivity x variance {share:.3g}; first {edges[0]}; last {edges[1]}", flush=True)
+    if options.figure:
+        study_figure.save(drawn, COLUMNS[3:], options.figure)
 
 
 if __name__ == "__main__":

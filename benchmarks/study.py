@@ -219,7 +219,7 @@ def main() -> None:
         for spec in study.specs:
             found = study.rates(spec, held.get(spec.name))
             cells = ["" if np.isnan(v) else f"{v:.2f}" for v in found]
-            drawn.setdefault(curve, []).append((spec.kind, found))
+            drawn.setdefault(curve, []).append((spec.kind, found[:-1]))  # the last is a difference
             print("\t".join([spec.name, spec.kind, str(vectors.dimension(spec)), *cells]), flush=True)
         for spec in [s for s in study.specs if s.kind == "latent"]:
             alone, near = neighbourhood(study.raw[spec.name], spec.shape[1:], study.level[spec.name])
@@ -234,7 +234,7 @@ def main() -> None:
             share = np.trace(held[name]) / len(held[name]) * np.square(np.concatenate(study.raw[name][0], 1)).mean()
             print(f"{name}: sensitivity x variance {share:.3g}; first {edges[0]}; last {edges[1]}", flush=True)
     if options.figure:
-        study_figure.save(drawn, COLUMNS[3:], options.figure)
+        study_figure.save(drawn, COLUMNS[3:-1], options.figure)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from lamofc.plotting import files, layout
 
 COLOURS = {"tokens": "#7a0177", "key": "#0072b2", "value": "#56b4e9", "ssm": "#009e73", "conv": "#8fd3b6",
            "latent": "#d55e00", "embedding": "#e6a100", "pooled": "#8a3b12"}  # fmt: skip
+STACKED = 3  # parts that are used one after another; the others are alternatives after these
 Rows = Sequence[tuple[str, Sequence[float]]]  # (kind of a tensor, bits after each part; NaN where it does not apply)
 
 
@@ -25,8 +26,10 @@ def save(found: Mapping[str, Rows], parts: Sequence[str], path: Path) -> None:
     for number, (curve, rows) in enumerate(found.items()):
         axes = panels[curve]
         for kind, bits in rows:
-            there = np.flatnonzero(~np.isnan(bits))
-            axes.plot(there, np.asarray(bits)[there], color=COLOURS[kind], lw=0.7, alpha=0.8, marker="o", ms=1.8)
+            look = {"color": COLOURS[kind], "lw": 0.7, "alpha": 0.8, "ms": 1.8}
+            axes.plot(range(STACKED), bits[:STACKED], marker="o", **look)
+            for part in range(STACKED, len(parts)):  # one of these comes after the last part of all
+                axes.plot([STACKED - 1, part], [bits[STACKED - 1], bits[part]], ls=":", marker="o", **look)
         axes.set_title(curve.replace(".", "\n", 1), loc="left", fontsize=layout.SMALL + 0.5)
         axes.set(xlim=(-0.3, len(parts) - 0.7), ylim=(0, 1.05 * top))
         last = number + 3 >= len(found)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from lamofc import inputs
+from lamofc import inputs, models
 from lamofc.checked import check_arm, read_yaml
 from lamofc.config import Plan
 from lamofc.errors import ConfigError
@@ -41,6 +41,15 @@ def test_arms_run_only_where_their_codec_codes_something():
     plan = Plan(DEFAULT | {"arms": ["default", "full"]}, ROOT)
     kivi = [c for c, a in plan.pairs if a == "kivi"]
     assert kivi and all("smollm2" in c or "audio-lm" in c for c in kivi)
+    opq = {c for c, a in plan.pairs if a == "opq" and "sd3" in c}  # codes text embeddings, which one split sends
+    assert opq == {"shapes-canny.shapes-sd3.condition"}
+
+
+def test_a_split_without_kinds_is_told():
+    row = {"title": "toy", "kinds": {"early": ["tokens"], "late": ["latent"]}}
+    assert models.crossing(row, "late") == {"latent"} and models.crossing({"kinds": ["ssm"]}, "any") == {"ssm"}
+    with pytest.raises(ConfigError, match="toy: kinds has no split 'middle'; it has early, late"):
+        models.crossing(row, "middle")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from lamofc import codecs, inputs, tasks
+from lamofc import codecs, inputs, models, tasks
 from lamofc.config_files import ConfigFiles
 from lamofc.errors import ConfigError
 
@@ -58,7 +58,7 @@ class Plan(ConfigFiles):
             (curve, arm)
             for curve, row in self.curves.items()
             for arm, entry in self.arms.items()
-            if kinds[arm] & set(self.models[row["model"]]["kinds"])
+            if kinds[arm] & models.crossing(self.models[row["model"]], row["split"])
             if codecs.sensitive_to(entry) != "answer" or self.has_answer(curve)
             if "transfer" not in entry or self.donor(curve)
         ]

@@ -26,6 +26,19 @@ def load(family: str) -> type[interfaces.Model]:
         raise ConfigError(f"model family {family!r} is unknown: there is no {module.replace('.', '/')}.py") from None
 
 
+def crossing(row: Mapping[str, Any], split: str) -> frozenset[str]:
+    """Kinds of the tensors that cross `split`, as a config row tells: one list, or one for each split.
+
+    ConfigError if the row has no list for this split.
+    """
+    kinds = row["kinds"]
+    if isinstance(kinds, Mapping):
+        if split not in kinds:
+            raise ConfigError(f"{row['title']}: kinds has no split {split!r}; it has {', '.join(kinds)}")
+        kinds = kinds[split]
+    return frozenset(kinds)
+
+
 def build(
     row: Mapping[str, Any], weights: Path, split: str, readout: str | None = None, readout_weights: Path | None = None
 ) -> interfaces.Model:

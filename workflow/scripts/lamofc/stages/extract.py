@@ -29,7 +29,7 @@ def extract(
     """Write <out>/{calibration,test}.zarr, test.jsonl and latency.json for one row of config/scenarios.tsv."""
     model = models.build(model_row, weights, row["split"], row.get("readout"), readout)
     kinds = sorted({s.kind for s in model.specs})
-    if not set(kinds) <= set(model_row["kinds"]):
+    if not set(kinds) <= models.crossing(model_row, row["split"]):
         raise ConfigError(
             f"model {row['model']}: kinds in its row must hold {kinds}, those of the tensors at split {row['split']}"
         )

@@ -340,8 +340,11 @@ def test_bits_by_category_counts_what_is_not_reached(run):
     vision = at[(at.target == 0.99) & (at.codec == "topk") & at.curve.str.contains("dinov2")]
     row = tidy[(tidy.codec == "topk") & (tidy.section == "vision")].iloc[0]
     assert row.curves == 2 and row.reached == np.isfinite(vision.bpfp).sum() and row.bits == vision.bpfp.median()
+    loose = at[(at.target == 0.95) & (at.codec == "topk") & at.curve.str.contains("dinov2")]
+    assert row.bits_loose == loose.bpfp.median() <= row.bits
     line = printed.set_index("codec").loc["uq-ec"]
     assert line.exploits.startswith("Uniform quantiser") and line.exploits.endswith("(scales stream)")
+    assert re.fullmatch(r"[\d.]+ / [\d.]+ \(2 of 2\)", line.vision)
     assert printed.set_index("codec").loc["kvtc", "vision"] == "–"
 
 

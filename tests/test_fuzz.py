@@ -74,3 +74,20 @@ def test_what_a_decoder_may_not_do_is_found(trial):
     assert trial(lambda sample: {k: v.astype(np.float64) for k, v in sample.items()}) == "misshapen"
     assert trial(fail) == "exception"
     assert trial(swallow) == "memory"
+
+
+def test_time_in_which_the_watcher_stood_still_is_no_hang(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import campaign
+
+    clock = [0.0]
+    monkeypatch.setattr(campaign.time, "monotonic", lambda: clock[0])
+    patience = campaign._Patience()
+    clock[0] += 10_000  # a suspended machine
+    assert not patience.ends(1.0)
+    looks = 0
+    while not patience.ends(1.0):
+        clock[0] += campaign._LOOK
+        looks += 1
+    assert looks * campaign._LOOK == pytest.approx(10 * campaign.SECONDS, abs=3)
+    assert not patience.ends(2.0), "the next file has its own time"

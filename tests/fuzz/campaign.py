@@ -65,7 +65,7 @@ class Campaign:
         return self.state
 
     def _watch(self, child: int) -> None:
-        begun, saved = time.monotonic(), 0.0
+        begun, saved, patience = time.monotonic(), 0.0, _Patience()
         before = self.state.seconds
         try:
             while True:
@@ -75,7 +75,7 @@ class Campaign:
                     if self.state.next < self.last:
                         self._lost(f"crash, {_reason(status)}", "crash")
                     break
-                if self._stalled(begun):
+                if patience.ends(self._read()[1]):
                     os.kill(child, signal.SIGKILL)
                     os.waitpid(child, 0)
                     self._lost("hang", "hang")
@@ -90,11 +90,6 @@ class Campaign:
             raise
         finally:
             self.save()
-
-    def _stalled(self, begun: float) -> bool:
-        """On a busy machine a file may wait long for a processor: this is ten times what it may compute."""
-        started = self._read()[1]
-        return time.monotonic() - (started or begun) > (10 * SECONDS if started else PREPARATION)
 
     def _lost(self, text: str, outcome: str) -> None:
         if not self._read()[1]:
@@ -186,6 +181,22 @@ class Campaign:
         partial = self._private.with_suffix(".part")
         partial.write_text(json.dumps(told))
         os.replace(partial, self._private)
+
+
+class _Patience:
+    """How long a file, or the seeds, may take. On a busy machine a file may wait long for a processor: ten times what
+    it may compute. Time in which the watcher did not run either, such as that of a suspended machine, does not count.
+    """
+
+    def __init__(self) -> None:
+        self._looked, self._started, self._waited = time.monotonic(), 0.0, 0.0
+
+    def ends(self, started: float) -> bool:
+        """started: when the file was begun that is being decoded, 0 during preparation."""
+        now = time.monotonic()
+        self._waited = 0.0 if started != self._started else self._waited + min(now - self._looked, 4 * _LOOK)
+        self._looked, self._started = now, started
+        return self._waited > (10 * SECONDS if started else PREPARATION)
 
 
 def _reason(status: int) -> str:

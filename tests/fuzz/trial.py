@@ -25,7 +25,7 @@ MAX_ELEMENTS = 1 << 19
 STEERED = 0.4  # share of forgeries below the entropy coder
 FINE = ("framing", "codec", "checksum", "equal")  # where a file was refused, or that it decodes to the same values
 FINDINGS = ("silently wrong", "misshapen", "exception", "memory", "slow", "crash", "hang")
-_CODERS = 256
+_CODERS, _NETWORKS = 256, 4  # kept at once: a coder with a network holds some 50 MB
 _PACKAGE = "/lamofc/"
 
 
@@ -77,7 +77,8 @@ class Trial:
         self.path, self.places = path, Counter()
         self.seeds = seeds(arm, root, path)
         self._stage, self._assets = "framing", {id(s.assets): s.assets for s in self.seeds}
-        self._make, codecs.coder = functools.lru_cache(_CODERS)(self._watched(codecs.coder)), self._coder
+        kept = _NETWORKS if feature_samples.network_arrays(arm, root) else _CODERS
+        self._make, codecs.coder = functools.lru_cache(kept)(self._watched(codecs.coder)), self._coder
         self._known = self._prepare()
 
     def _prepare(self) -> dict[str, set[str]]:

@@ -9,7 +9,8 @@ import pytest
 
 from lamofc import features, packet, varint
 from lamofc.bitstream import BitstreamReader, BitstreamWriter, layout
-from lamofc.errors import BitstreamError, FeatureError, LamofcError
+from lamofc.dtypes import from_float32
+from lamofc.errors import BitstreamError, ConfigError, FeatureError, LamofcError
 from lamofc.interfaces import TensorSpec
 
 ENTRY = {"codec": "identity", "parameters": {}}
@@ -295,3 +296,10 @@ def test_reader_without_assets_only_inspects(file):
     assert [len(s) for s in reader.packet(0).sections] == [48, 64, 10]
     with pytest.raises(LamofcError, match="opened without assets"):
         reader.decode(0)
+
+
+def test_a_tensor_has_an_axis():
+    """The fuzzer's find: a forged header with shape () made one codec hand out (1,)."""
+    with pytest.raises(ConfigError, match=r"tensor latent0: shape \(\) has no axis; a single number has shape \(1,\)"):
+        TensorSpec("latent0", "latent", "float32", ())
+    assert from_float32(np.float32(3).reshape(()), "float32").shape == ()

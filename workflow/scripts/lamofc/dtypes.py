@@ -48,6 +48,6 @@ def from_float32(array: np.ndarray, name: str) -> np.ndarray:
     """Round to nearest even into a native dtype, clipped to its finite range."""
     dtype = _DTYPES[name]
     if name == "float32":
-        return np.ascontiguousarray(array, np.float32)
+        return np.asarray(array, np.float32, order="C")
     limit = float(ml_dtypes.finfo(dtype).max)
     return np.clip(array, -limit, limit).astype(dtype)

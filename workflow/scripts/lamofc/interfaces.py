@@ -56,6 +56,8 @@ class TensorSpec:
             raise ConfigError(f"tensor {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
         if self.dtype not in NATIVE_DTYPES:
             raise ConfigError(f"tensor {self.name}: dtype {self.dtype!r} is none of {', '.join(NATIVE_DTYPES)}")
+        if not self.shape:
+            raise ConfigError(f"tensor {self.name}: shape () has no axis; a single number has shape (1,)")
         if self.shape.count(None) > 1:
             raise ConfigError(f"tensor {self.name}: shape {self.shape} has more than one ragged axis")
 

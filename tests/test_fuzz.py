@@ -1,19 +1,25 @@
 """A few hundred of the files that tests/fuzz/fuzz_bitstreams.py makes by the hundred thousand."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import feature_samples
 import numpy as np
 import pytest
 import yaml
 
 from lamofc import codecs
+from lamofc.bitstream import BitstreamReader, BitstreamWriter
+from lamofc.errors import LamofcError
 
 SCRIPT = Path(__file__).parent / "fuzz/fuzz_bitstreams.py"
 ROOT = SCRIPT.parents[2]
 ARMS = yaml.safe_load((ROOT / "config/codecs.yaml").read_text())
+NUMERIC = [n for n, a in ARMS.items() if not ("transfer" in a or codecs.missing(a) or feature_samples.network_of(a))]
 
 
 def fuzz(log, *options):
@@ -39,6 +45,45 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     state = json.loads((tmp_path / "identity.json").read_text())
     assert state["next"] == sum(state["counts"].values()) == 30
     assert (tmp_path / "fuzz.tsv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("length", [7, 63])
+@pytest.mark.parametrize("arm", NUMERIC)
+def test_no_number_of_a_header_sizes_memory(monkeypatch, tmp_path, arm, length):
+    """Each parameter of a codec and its fallback, in streams whose packets are as they were."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import mutations
+
+    specs = feature_samples.mixed(frozenset(codecs.load(ARMS[arm]["codec"]).kinds))
+    codec = codecs.at_point(ARMS[arm], ARMS[arm]["ladder"][0])
+    samples = [feature_samples.gaussian(specs, n, n) for n in (31, 40, length)]
+    assets = codecs.fit(codec, specs, samples) if codecs.needs_fit(ARMS[arm]) else {}
+    with BitstreamWriter(path := tmp_path / "a.lmfc", codec, specs, assets, {}) as writer:
+        writer.add(samples[-1])
+    parts = mutations.parts(path.read_bytes())
+    header = json.loads(parts.header)
+    defaults = {f.name: f.default for f in dataclasses.fields(codecs.load(ARMS[arm]["codec"]))}
+    header["codec"]["parameters"] = defaults | header["codec"]["parameters"]  # what says nothing may be forged as well
+    numbers = [(h, k) for h, k in mutations.places_of(header["codec"]) if type(h[k]) in (int, float)]
+    for holder, key in numbers:
+        kept = holder[key]
+        for holder[key] in (2**24, 2**31 - 1, 2**32, 2**40, 2**62):
+            path.write_bytes(mutations.with_header(parts, json.dumps(header).encode()))
+            assert _peak(path, assets) < 32, f"{arm}: {key} {holder[key]} took memory"
+        holder[key] = kept
+
+
+def _peak(path, assets):
+    """MB that decoding a file took at most, refused or not."""
+    tracemalloc.start()
+    try:
+        BitstreamReader(path, assets).decode(0)
+    except LamofcError as error:
+        assert not isinstance(error.__cause__, MemoryError), error
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak / 2**20
 
 
 @pytest.fixture

@@ -66,12 +66,15 @@ def forge_packet(rng: np.random.Generator, parts: Parts, other: Parts) -> bytes:
 
 
 def forge_header(rng: np.random.Generator, parts: Parts) -> bytes:
-    """Change one value somewhere in the header's JSON; its CRC and the index are made to fit."""
+    """Change one value somewhere in the header's JSON."""
     header = json.loads(parts.header)
     _change_one(rng, header)
     raw = json.dumps(header).encode()
-    if rng.random() < 0.2:
-        raw = damage(rng, raw)
+    return with_header(parts, damage(rng, raw) if rng.random() < 0.2 else raw)
+
+
+def with_header(parts: Parts, raw: bytes) -> bytes:
+    """The file with another header, JSON or not; its CRC and the index are made to fit."""
     body = zlib.compress(raw)
     head = layout.PREFIX.pack(layout.MAGIC, layout.VERSION, len(body), len(raw)) + body
     one = packet.pack(0, parts.lengths, parts.sections, parts.checksum)
@@ -102,7 +105,7 @@ def _chosen(rng: np.random.Generator, sections: list[bytes]) -> int:
 
 
 def _change_one(rng: np.random.Generator, header: dict) -> None:
-    places = list(_places(header))
+    places = places_of(header)
     holder, key = places[rng.integers(len(places))]
     old, way = holder[key], rng.integers(5)
     if way == 0 and isinstance(old, int | float) and not isinstance(old, bool):
@@ -118,10 +121,10 @@ def _change_one(rng: np.random.Generator, header: dict) -> None:
         holder[key] = json.loads(json.dumps(other_holder.get(other_key) if isinstance(other_holder, dict) else None))
 
 
-def _places(value: object) -> list[tuple[object, object]]:
+def places_of(value: object) -> list[tuple[object, object]]:
     """Every (container, key) of a JSON value."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
-    return [(value, k) for k in keys] + [place for k in keys for place in _places(value[k])]
+    return [(value, k) for k in keys] + [place for k in keys for place in places_of(value[k])]
 
 
 def _flip(rng: np.random.Generator, data: bytes) -> bytes:

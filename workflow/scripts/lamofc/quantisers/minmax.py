@@ -35,7 +35,9 @@ def groups(count: int, group: int) -> int:
 
 
 def _grouped(matrix: np.ndarray, group: int) -> np.ndarray:
-    """(rows, n) -> (rows, groups, group), the last group filled with its last value."""
+    """(rows, n) -> (rows, groups, group), the last group filled with its last value. One group that is wider than the
+    row has the row's width: a header's `group` must not size memory."""
+    group = min(group, max(1, matrix.shape[1]))
     missing = -matrix.shape[1] % group
     if missing:
         matrix = np.concatenate([matrix, np.repeat(matrix[:, -1:], missing, 1)], 1)

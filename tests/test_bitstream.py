@@ -303,3 +303,10 @@ def test_a_tensor_has_an_axis():
     with pytest.raises(ConfigError, match=r"tensor latent0: shape \(\) has no axis; a single number has shape \(1,\)"):
         TensorSpec("latent0", "latent", "float32", ())
     assert from_float32(np.float32(3).reshape(()), "float32").shape == ()
+
+
+@pytest.mark.parametrize("theta", [0, -1.0, 0.5, float("nan"), float("inf"), True, None, "1e4", [1e4]])
+def test_keys_turn_by_a_number(theta):
+    """Forged ones overflowed in float32, in a warning of NumPy's."""
+    with pytest.raises(ConfigError, match=r"tensor k: rope_theta .* is no finite number of 1 or more"):
+        TensorSpec("k", "key", "float32", (2, None, 4), attributes={"rope_theta": theta})

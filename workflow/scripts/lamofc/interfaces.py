@@ -60,6 +60,9 @@ class TensorSpec:
             raise ConfigError(f"tensor {self.name}: shape () has no axis; a single number has shape (1,)")
         if self.shape.count(None) > 1:
             raise ConfigError(f"tensor {self.name}: shape {self.shape} has more than one ragged axis")
+        theta = self.attributes.get("rope_theta", 1.0)
+        if type(theta) not in (int, float) or not 1 <= theta < float("inf"):
+            raise ConfigError(f"tensor {self.name}: rope_theta {theta!r} is no finite number of 1 or more")
 
     @property
     def ragged_axis(self) -> int | None:

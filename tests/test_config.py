@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from lamofc import inputs, models
+from lamofc import codecs, inputs, models
 from lamofc.checked import check_arm, read_yaml
 from lamofc.config import Plan
 from lamofc.errors import ConfigError
@@ -76,11 +78,28 @@ def test_wrong_configurations_are_refused(change, message):
         ({"codec": "nosuch", "ladder": [1]}, "no workflow/scripts/lamofc/codecs/nosuch.py"),
         ({"codec": "../identity", "ladder": [1]}, "use lower-case letters"),
         ({"codec": "uq-ec", "parameters": {"stepp": 1}, "ladder": [1.0]}, "unknown key stepp"),
+        ({"codec": "uq-ec", "ladder": ["fine"]}, "codec uq-ec: step 'fine' is no float"),
+        ({"codec": "tailor", "parameters": {"contexts": 1}, "ladder": [1.0]}, "codec tailor: contexts 1 is no bool"),
     ],
 )
 def test_wrong_arms_are_refused(arm, message):
     with pytest.raises(ConfigError, match=message):
         check_arm("mine", arm, "config/codecs.yaml")
+
+
+NAMES = sorted({arm["codec"].replace("_", "-") for arm in read_yaml(ROOT / "config/codecs.yaml").values()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_of_other_types_are_refused(name):
+    """The fuzzer's find: a header with 2147483647 in place of a yes took as many sections, and all of the memory."""
+    wrong = {"bool": (2147483647, 0, "yes"), "int": (1.5, True, "8"), "float": (True, "0.1", None), "str": (8, None)}
+    for field in fields(codecs.load(name)):
+        for value in wrong.get(field.type, ()):
+            with pytest.raises(ConfigError, match=re.escape(f"{field.name} {value!r} is no {field.type}")):
+                codecs.build(name, {field.name: value})
+        if field.type not in wrong:
+            assert field.type == "tuple[int, int]", f"{name}: {field.name} is of a type that nothing checks"
 
 
 def test_donors_share_model_and_split_but_not_the_data():

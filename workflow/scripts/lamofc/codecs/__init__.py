@@ -45,10 +45,22 @@ def build(name: str, parameters: Mapping[str, Any]) -> Codec:
         raise ConfigError(
             f"codec {name}: unknown key {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}"
         )
+    _check_types(name, {f.name: f.type for f in fields(cls)}, parameters)
     try:
         return cls(**parameters)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"codec {name}: {error}") from error
+
+
+_TYPES = {"bool": bool, "int": int, "float": (int, float), "str": str}  # annotations of codecs' fields
+
+
+def _check_types(name: str, annotated: Mapping[str, str], parameters: Mapping[str, Any]) -> None:
+    """ConfigError where a value is of another type: a number in place of a yes would be taken for many of them."""
+    for key, value in parameters.items():
+        wanted = _TYPES.get(annotated[key], object)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted not in (bool, object)):
+            raise ConfigError(f"codec {name}: {key} {value!r} is no {annotated[key]}")
 
 
 def at_point(entry: Entry, point: Any) -> dict[str, Any]:

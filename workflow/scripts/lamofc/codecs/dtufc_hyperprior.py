@@ -89,7 +89,7 @@ class Coder:
 
         self.codec, self.specs = codec, list(specs)
         self._names = [s.name for s in specs]
-        self.sections = self._names + [n + CORRECTION for n in self._names] * codec.correct
+        self.sections = self._names + [n + CORRECTION for n in self._names if codec.correct]
         arrays = {k.removeprefix(files.PREFIX): v for k, v in assets.items() if k.startswith(files.PREFIX)}
         self._network = network(files.of_lambda(arrays, codec.lmbda, codec.network))
         self._tables = {s.name: _table(assets, s.name) for s in specs}

@@ -1,31 +1,31 @@
-"""Calls of a library that may crash on malformed bytes, in a process of their own.
+"""Calls of a library that may crash on malformed bytes, in a process of their own (lamofc.isolated_server).
 
-`python -m lamofc.isolated module:function` imports the library once and forks a worker that answers requests; when one
-crashes it, the next worker is a fork away.
+The server imports the library once and forks a worker that answers requests; when one crashes it, the next worker is a
+fork away. A request that was answered may have left the worker's memory spoiled: it may then crash or stand still at
+any later instant, between two bytes of a pipe too. So whoever asks waits for a bounded time, and begins with a new
+server, and new pipes, unless the worker answered or died within the call itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import mmap
 import os
-import resource
+import select
 import signal
-import struct
 import subprocess
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from lamofc.errors import BitstreamError
+from lamofc.isolated_server import LENGTH, SECONDS, SPOILED
 
-SECONDS = 60
-_LENGTH = struct.Struct("<q")
-_FAILED, _SPOILED = -1, -2  # on a worker's first request; on a later one
+_MARGIN = 10  # seconds more that whoever asks waits: a worker that stands still outside of a call cannot tell
+_BROKEN = -3  # no answer, and the pipes may hold half of something
+_CHUNK = 1 << 16
 _THREAD = threading.local()
 
 
@@ -38,20 +38,43 @@ class Isolated:
     def __call__(self, request: bytes, memory: int) -> bytes:
         """BitstreamError if the call crashes, takes more than `memory` bytes beyond its library's, or never ends."""
         size, answer = self._ask(request, memory)
-        if size == _SPOILED:  # a forged request before this one may have spoiled the worker: ask a new one
+        if size in (SPOILED, _BROKEN):  # a forged request before this one may be why: ask a new worker
             size, answer = self._ask(request, memory)
-        if len(answer) != size:
+        if size < 0:
             raise BitstreamError(f"{self.name.split(':')[0]} failed on the bytes")
         return answer
 
     def _ask(self, request: bytes, memory: int) -> tuple[int, bytes]:
         """The answer's length, or why there is none, and the answer."""
-        server = _server(self.name)
-        server.stdin.write(_LENGTH.pack(memory) + _LENGTH.pack(len(request)) + request)
-        server.stdin.flush()
-        head = server.stdout.read(_LENGTH.size)
-        size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else _SPOILED
-        return size, server.stdout.read(size) if size >= 0 else b""
+        server, size, answer = _server(self.name), _BROKEN, b""
+        with contextlib.suppress(BrokenPipeError):
+            end = time.monotonic() + SECONDS + _MARGIN
+            _send(server.stdin, LENGTH.pack(memory) + LENGTH.pack(len(request)) + request, end)
+            head = _receive(server.stdout, LENGTH.size, end)
+            size = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else _BROKEN
+            answer = _receive(server.stdout, size, end) if size > 0 else b""
+        if size == _BROKEN or len(answer) < size:
+            _discard(self.name)
+            return _BROKEN, b""
+        return size, answer
+
+
+def _send(pipe: IO[bytes], data: bytes, end: float) -> None:
+    """Write to a pipe that does not block; what time does not suffice for is left."""
+    view = memoryview(data)
+    while view and select.select([], [pipe], [], max(0.0, end - time.monotonic()))[1]:
+        view = view[pipe.write(view[:_CHUNK]) or 0 :]
+
+
+def _receive(pipe: IO[bytes], size: int, end: float) -> bytes:
+    """`size` bytes of an unbuffered pipe, fewer if it ends or time does."""
+    parts, missing = [], size
+    while missing and select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+        if not (part := pipe.read(min(missing, _CHUNK))):
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 def _server(name: str) -> subprocess.Popen:
@@ -63,65 +86,25 @@ def _server(name: str) -> subprocess.Popen:
     if name not in servers or servers[name].poll() is not None:
         root = str(Path(__file__).parents[1])
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-m", "lamofc.isolated", name]
-        servers[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        command = [sys.executable, "-m", "lamofc.isolated_server", name]
+        servers[name] = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+        )
+        os.set_blocking(servers[name].stdin.fileno(), False)
         weakref.finalize(servers[name], _end, servers[name].stdin, servers[name].stdout)
     return servers[name]
+
+
+def _discard(name: str) -> None:
+    """End this thread's server of a function and its worker, whatever they do."""
+    server = _THREAD.__dict__[os.getpid()].pop(name)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+    _end(server.stdin, server.stdout)
 
 
 def _end(*pipes: IO[bytes]) -> None:
     for pipe in pipes:
         with contextlib.suppress(OSError):
             pipe.close()
-
-
-def serve(name: str) -> None:
-    """Answer requests on stdin until it ends. What the library prints goes nowhere."""
-    module, function = name.split(":")
-    call = getattr(importlib.import_module(module), function)
-    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    used = mmap.mmap(-1, 1)  # what the worker tells before it dies: whether it has answered a request
-    while True:
-        used[0] = 0
-        worker = os.fork()
-        if worker == 0:
-            _work(call, source, sink, used)
-        if os.waitpid(worker, 0)[1] == 0:
-            return
-        sink.write(_LENGTH.pack(_SPOILED if used[0] else _FAILED))
-        sink.flush()
-
-
-def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes], used: mmap.mmap) -> None:
-    """In the worker: nothing is written before a call has succeeded, and nothing read beyond one request."""
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    try:
-        while len(head := _read(source, 2 * _LENGTH.size)) == 2 * _LENGTH.size:
-            memory, size = _LENGTH.unpack_from(head)[0], _LENGTH.unpack_from(head, _LENGTH.size)[0]
-            request = _read(source, size)
-            signal.alarm(SECONDS)
-            resource.setrlimit(resource.RLIMIT_AS, (held + memory, resource.RLIM_INFINITY))
-            answer = call(request)
-            signal.alarm(0)
-            sink.write(_LENGTH.pack(len(answer)) + answer)
-            sink.flush()
-            used[0] = 1
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
-
-
-def _read(source: IO[bytes], size: int) -> bytes:
-    """`size` bytes of an unbuffered pipe, fewer at its end."""
-    parts, missing = [], size
-    while missing and (part := source.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1])

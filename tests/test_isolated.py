@@ -1,0 +1,91 @@
+"""A library that dies, stands still or spoils its memory on forged bytes does not harm what is asked afterwards."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lamofc import isolated
+from lamofc.errors import BitstreamError
+
+LARGE = b"fine " + bytes(range(256)) * 20_000  # more than pipes hold
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(isolated, "SECONDS", 1)
+    monkeypatch.setattr(isolated, "_MARGIN", 1)
+    call = isolated.Isolated("spoiling:answer")
+    yield lambda request: call(request, 1 << 30)
+    if "spoiling:answer" in isolated._THREAD.__dict__.get(os.getpid(), {}):
+        isolated._discard("spoiling:answer")
+
+
+def test_requests_of_any_size_are_answered(ask):
+    for request in (b"fine", LARGE, b"fine again"):
+        assert ask(request) == request[::-1]
+
+
+@pytest.mark.parametrize("before", [[], [b"fine"], [LARGE, b"fine"]])
+def test_a_call_that_dies_is_refused_and_the_next_is_answered(ask, before):
+    for request in [*before, b"die", LARGE]:
+        if request == b"die":
+            with pytest.raises(BitstreamError, match="spoiling failed on the bytes"):
+                ask(request)
+        else:
+            assert ask(request) == request[::-1]
+
+
+@pytest.mark.parametrize("forged", [b"die-midway", b"stand-still"])
+@pytest.mark.parametrize("later", [b"fine", LARGE])
+def test_a_request_that_spoils_the_process_costs_later_ones_time_alone(ask, forged, later):
+    """The fuzzer's find: SZ3 answered a forged stream, and what came after it was waited for without end."""
+    start = time.monotonic()
+    assert ask(forged) == forged[::-1]
+    assert ask(later) == later[::-1]
+    assert time.monotonic() - start < 30
+
+
+def test_threads_have_servers_of_their_own(ask):
+    with ThreadPoolExecutor(3) as pool:
+        requests = [b"fine %d " % k * 5000 for k in range(9)]
+        assert list(pool.map(ask, requests)) == [r[::-1] for r in requests]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no death signal of parents")
+def test_what_stands_still_ends_with_the_run(tmp_path):
+    code = """
+import os, threading
+from lamofc import isolated
+call = isolated.Isolated("spoiling:answer")
+threading.Timer(2, lambda: os.kill(os.getpid(), 9)).start()
+call(b"stand-still", 1 << 30)
+print(isolated._server("spoiling:answer").pid, flush=True)
+call(b"fine", 1 << 30)
+"""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent / "workflow/scripts")])
+    found = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
+    assert found.returncode == -9, found.stderr
+    session, end = int(found.stdout), time.monotonic() + 10
+    while (left := _members(session)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left
+
+
+def _members(session: int) -> list[int]:
+    """Processes of a session that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found

@@ -57,8 +57,20 @@ def test_threads_have_servers_of_their_own(ask):
         assert list(pool.map(ask, requests)) == [r[::-1] for r in requests]
 
 
+def test_a_limit_of_the_machine_on_memory_is_kept_to():
+    """Batch systems set one: it cannot be raised, and need not be."""
+    code = """
+import resource
+from lamofc import isolated
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+print(isolated.Isolated("spoiling:answer")(b"fine", 1 << 30).decode())
+print(isolated.Isolated("spoiling:answer")(b"fine", 1 << 40).decode())
+"""
+    assert script(code).stdout == b"enif\nenif\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no death signal of parents")
-def test_what_stands_still_ends_with_the_run(tmp_path):
+def test_what_stands_still_ends_with_the_run():
     code = """
 import os, threading
 from lamofc import isolated
@@ -68,14 +80,19 @@ call(b"stand-still", 1 << 30)
 print(isolated._server("spoiling:answer").pid, flush=True)
 call(b"fine", 1 << 30)
 """
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent / "workflow/scripts")])
-    found = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
+    found = script(code)
     assert found.returncode == -9, found.stderr
     session, end = int(found.stdout), time.monotonic() + 10
     while (left := _members(session)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not left
+
+
+def script(code):
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent / "workflow/scripts")])
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
 
 
 def _members(session: int) -> list[int]:

@@ -51,13 +51,14 @@ def _die_with_parent() -> None:
 def _work(call: Callable[[bytes], bytes], source: IO[bytes], sink: IO[bytes], state: mmap.mmap) -> None:
     """In the worker: nothing is written before a call has succeeded, and nothing read beyond one request."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]  # of this machine or its batch system; negative: none
     try:
         while len(head := _read(source, 2 * LENGTH.size)) == 2 * LENGTH.size:
             memory, size = LENGTH.unpack_from(head)[0], LENGTH.unpack_from(head, LENGTH.size)[0]
             request = _read(source, size)
             state[1] = 1
             signal.alarm(SECONDS)
-            resource.setrlimit(resource.RLIMIT_AS, (held + memory, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_AS, (held + memory if most < 0 else min(held + memory, most), most))
             answer = call(request)
             state[1] = 0
             signal.alarm(0)

@@ -136,19 +136,20 @@ def _measure(arm: dict, specs: Sequence[TensorSpec], samples: list[Sample], cali
 
 def _run(coder: Coder, samples: list[Sample], seconds: float, full: bool) -> dict[str, Any]:
     """What one process measures; `full` adds rate, distortion, memory and profile."""
-    shapes = [{k: v.shape for k, v in s.items()} for s in samples]
-    coded = [coder.encode(s) for s in samples]
+    encode = lambda sample: coder.encode(codecs.kept(coder, sample))  # noqa: E731
+    shapes = [{k: v.shape for k, v in codecs.kept(coder, s).items()} for s in samples]
+    coded = [encode(s) for s in samples]
     pairs = list(zip(coded, shapes, strict=True))
     out: dict[str, Any] = {}
     if full:
         start = _reset_peak()
-        decoded = [coder.decode(coder.encode(s), n) for s, n in zip(samples, shapes, strict=True)]
+        decoded = [coder.decode(encode(s), n) for s, n in zip(samples, shapes, strict=True)]
         out["peak"] = (_status("VmHWM") - start) / 1024
         out["bits"] = 8 * sum(len(b) for c in coded for b in c) / sum(map(features.elements, samples))
         out["loss"] = _loss(coder, samples, 8 * sum(len(b) for c in coded for b in c))
         out["error"] = _error(samples, decoded)
         out["top"] = _bottleneck(coder, samples, pairs)
-    out["encode"] = _speed(coder.encode, [(s,) for s in samples], _bytes(samples), seconds)
+    out["encode"] = _speed(encode, [(s,) for s in samples], _bytes(samples), seconds)
     out["decode"] = _speed(coder.decode, pairs, _bytes(samples), seconds)
     return out
 
@@ -188,7 +189,7 @@ def _bottleneck(coder: Coder, samples: list[Sample], pairs: list[tuple]) -> str:
     profile = cProfile.Profile()
     profile.enable()
     for sample, pair in zip(samples, pairs, strict=True):
-        coder.encode(sample)
+        coder.encode(codecs.kept(coder, sample))
         coder.decode(*pair)
     profile.disable()
     stats = pstats.Stats(profile)
@@ -207,7 +208,9 @@ def _loss(coder: Coder, samples: list[Sample], bits: int) -> str:
 
 
 def _error(samples: list[Sample], decoded: list[Sample]) -> float:
-    """Sum of squared errors over sum of squares, all tensors."""
+    """Sum of squared errors over sum of squares, all tensors; NaN where tokens were evicted."""
+    if any(a[k].shape != b[k].shape for a, b in zip(samples, decoded, strict=True) for k in a):
+        return float("nan")
     wide = [
         (to_float32(a[k]).astype(np.float64), to_float32(b[k]))
         for a, b in zip(samples, decoded, strict=True)

@@ -64,7 +64,7 @@ def test_no_number_of_a_header_sizes_memory(monkeypatch, tmp_path, arm, length):
     header = json.loads(parts.header)
     defaults = {f.name: f.default for f in dataclasses.fields(codecs.load(ARMS[arm]["codec"]))}
     header["codec"]["parameters"] = defaults | header["codec"]["parameters"]  # what says nothing may be forged as well
-    numbers = [(h, k) for h, k in mutations.places_of(header["codec"]) if type(h[k]) in (int, float)]
+    numbers = [(h, k) for h, k in mutations.places_of(header["codec"]) if type(h[k]) in (int, float, bool)]
     for holder, key in numbers:
         kept = holder[key]
         for holder[key] in (2**24, 2**31 - 1, 2**32, 2**40, 2**62):

@@ -60,13 +60,17 @@ class Plan(ConfigFiles):
             for arm, entry in self.arms.items()
             if kinds[arm] & models.crossing(self.models[row["model"]], row["split"])
             if codecs.sensitive_to(entry) != "answer" or self.has_answer(curve)
+            if not codecs.load(entry["codec"]).evicts or self.has_tail(curve)
             if "transfer" not in entry or self.donor(curve)
         ]
 
     def has_answer(self, curve: str) -> bool:
         """Whether it is known what moves the answer of a curve's task: codecs tuned to that run nowhere else."""
-        row = self.all_curves[curve]
-        return self.models[row["model"]]["family"] != "hosted" and hasattr(tasks.load(row["task"]), "measure")
+        return self.has_tail(curve) and hasattr(tasks.load(self.all_curves[curve]["task"]), "measure")
+
+    def has_tail(self, curve: str) -> bool:
+        """Whether a model goes on from a curve's features: not so for features that others published."""
+        return self.models[self.all_curves[curve]["model"]]["family"] != "hosted"
 
     def donor(self, curve: str) -> str | None:
         """The first other curve of the run with the model, split and task of this one, over another data set.

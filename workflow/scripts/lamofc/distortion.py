@@ -22,6 +22,7 @@ class Distortion:
     cka: linear centred kernel alignment between the rows of a sample (Kornblith et al. 2019), mean over samples,
     then over tensors; NaN where no sample has three rows that differ.
     Where the input was sent and a head gives another number of tokens for it, a row that one side lacks is zero there.
+    Where a codec evicted tokens of keys and values, none of these is defined: NaN.
     """
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
@@ -31,6 +32,9 @@ class Distortion:
 
     def add(self, original: Sample, decoded: Sample) -> None:
         for sums, alignments, spec in zip(self._sums, self._alignments, self.specs, strict=True):
+            if spec.kind in ("key", "value") and original[spec.name].shape != decoded[spec.name].shape:
+                sums += np.nan
+                continue
             x, y = _alike(*(_rows(to_float32(s[spec.name]), spec) for s in (original, decoded)))
             norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
             dots = np.einsum("ij,ij->i", x, y, dtype=np.float64)

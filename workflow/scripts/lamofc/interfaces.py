@@ -86,6 +86,8 @@ class Coder(Protocol):
     `sections` names the byte strings of a packet in their order, fixed for the stream.
     By convention `<tensor>` is the payload of a tensor and `<tensor>/<what>` its side information; JOINT is the
     payload of all of them. `earlier_sections`, if there are any, are those of streams that earlier versions wrote.
+    Coders of a codec that `evicts` have a method `kept(sample)` -> the sample with shorter ragged axes, which is what
+    `encode` takes and `decode` gives back (`codecs.kept`).
     """
 
     sections: Sequence[str]
@@ -108,6 +110,7 @@ class Codec(ABC):
     kinds: tensor kinds it codes; the rest of a sample goes to the fallback that the config names.
     fitted: whether `fit` must run on calibration features before the codec can be used.
     lossless: whether decode(encode(x)) equals x bit for bit.
+    evicts: whether what is decoded may have fewer tokens than what was encoded; only a tail can judge that.
     family: marker and colour in figures, e.g. "numeric", "learned", "kv", "image", "scientific".
     unnamed: values of parameters in streams whose header does not name them, where these are no longer the defaults.
     """
@@ -117,6 +120,7 @@ class Codec(ABC):
     kinds: ClassVar[frozenset[str]] = frozenset(KINDS)
     fitted: ClassVar[bool] = False
     lossless: ClassVar[bool] = False
+    evicts: ClassVar[bool] = False
     unnamed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def fit(self, specs: Sequence[TensorSpec], samples: Iterable[Sample]) -> dict[str, np.ndarray]:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lamofc import codecs, features, packet
 from lamofc.distortion import Distortion
 from lamofc.errors import ConfigError
@@ -126,11 +128,15 @@ def at(entry: codecs.Entry, value: float) -> dict[str, Any]:
 
 def _bytes(coder: Coder, specs: Sequence[TensorSpec], samples: Sequence[Sample]) -> int:
     """Bytes of the packets, framing included."""
-    return sum(len(packet.pack(i, features.lengths(s, specs), coder.encode(s), 0)) for i, s in enumerate(samples))
+    kept = (codecs.kept(coder, s) for s in samples)
+    return sum(len(packet.pack(i, features.lengths(s, specs), coder.encode(s), 0)) for i, s in enumerate(kept))
 
 
 def _error(coder: Coder, specs: Sequence[TensorSpec], samples: Sequence[Sample]) -> float:
     total = Distortion(specs)
     for sample in samples:
-        total.add(sample, coder.decode(coder.encode(sample), {k: v.shape for k, v in sample.items()}))
+        kept = codecs.kept(coder, sample)
+        total.add(sample, coder.decode(coder.encode(kept), {k: v.shape for k, v in kept.items()}))
+    if np.isnan(total.rel_mse()):
+        raise ConfigError("where tokens are evicted there is no squared error: name a rate or a point")
     return total.rel_mse()

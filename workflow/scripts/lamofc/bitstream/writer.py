@@ -51,9 +51,10 @@ class BitstreamWriter:
     def add(self, sample: Sample, name: str = "sample") -> int:
         """Encode one sample, decode it again for its checksum, append the packet; returns its bytes."""
         features.check(sample, self.specs, name)
-        shapes = {s.name: sample[s.name].shape for s in self.specs}
         with one_thread():
             start = time.perf_counter()
+            sample = codecs.kept(self.coder, sample)
+            shapes = {s.name: sample[s.name].shape for s in self.specs}
             sections = self.coder.encode(sample)
             self.encode_seconds += time.perf_counter() - start
             decoded = self.coder.decode(sections, shapes)

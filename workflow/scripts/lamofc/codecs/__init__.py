@@ -152,6 +152,11 @@ def coder(entry: Entry, specs: Sequence[TensorSpec], assets: Assets) -> Coder:
     return Composite(own, fallback, specs, rest, assets)
 
 
+def kept(coder: Coder, sample: Sample) -> Sample:
+    """What a coder codes of a sample: all of it, unless the codec evicts tokens."""
+    return coder.kept(sample) if hasattr(coder, "kept") else sample
+
+
 def _parts(entry: Entry, specs: Sequence[TensorSpec]) -> tuple[Codec, frozenset[str], Codec | None]:
     own = build(entry["codec"], entry.get("parameters", {}))
     rest = frozenset(s.name for s in specs if s.kind not in own.kinds)

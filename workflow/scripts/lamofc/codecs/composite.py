@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lamofc.codecs import FALLBACK, kept
 from lamofc.interfaces import Assets, Codec, Sample, TensorSpec
 
 
@@ -13,8 +14,6 @@ class Composite:
     def __init__(
         self, own: Codec, fallback: Codec, specs: Sequence[TensorSpec], rest: frozenset[str], assets: Assets
     ) -> None:
-        from lamofc.codecs import FALLBACK
-
         self._own_names = [s.name for s in specs if s.name not in rest]
         self._rest_names = [s.name for s in specs if s.name in rest]
         mine = {k: v for k, v in assets.items() if not k.startswith(FALLBACK)}
@@ -24,6 +23,10 @@ class Composite:
         self._rest = fallback.coder([s for s in specs if s.name in rest], theirs)
         self._split = len(self._own.sections) if self._own else 0
         self.sections = [*(self._own.sections if self._own else []), *self._rest.sections]
+
+    def kept(self, sample: Sample) -> Sample:
+        own = kept(self._own, {n: sample[n] for n in self._own_names}) if self._own else {}
+        return own | kept(self._rest, {n: sample[n] for n in self._rest_names})
 
     def encode(self, sample: Sample) -> list[bytes]:
         own = self._own.encode({n: sample[n] for n in self._own_names}) if self._own else []

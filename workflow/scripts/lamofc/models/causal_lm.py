@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from lamofc.errors import ConfigError
 from lamofc.interfaces import Sample, TensorSpec
-from lamofc.models import placing
+from lamofc.models import evicted, placing
 from lamofc.models.decoding import greedy, kind
 from lamofc.models.torch_arrays import map_batches, to_numpy, to_torch
 
@@ -25,8 +25,8 @@ class Model:
 
     Features: `output` (tokens, width) after layer l, and `layer<i>.key`, `layer<i>.value`
     (kv_heads, tokens, head_dim) of layers 0..l. After the prompt the receiver continues with the whole
-    model on its own tokens, over the caches it decoded and then extends. Side: token ids of the answer options, or
-    how many tokens to write at most and which ones end the text.
+    model on its own tokens, over the caches it decoded and then extends; what a codec evicted from them it does not
+    see. Side: token ids of the answer options, or how many tokens to write at most and which ones end the text.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Model:
         """side: {"options": lists of token ids} -> {"choice", "logprobs"}, log-likelihood per token; or
         {"max_new_tokens", "stop": token ids} -> {"tokens", "candidates", "logprobs"} of greedy decoding."""
         pairs = list(zip(features, side, strict=True))
-        return map_batches(pairs, lambda p: (len(p[0]["output"]), kind(p[1])), self.batch, self._tail)
+        return map_batches(pairs, lambda p: (_lengths(p[0]), kind(p[1])), self.batch, self._tail)
 
     def unsplit(self, inputs: Sequence[dict[str, Any]], side: Sequence[dict[str, Any]]) -> list[Any]:
         pairs = list(zip(inputs, side, strict=True))
@@ -99,9 +99,10 @@ class Model:
         hidden, cache = self.prefill(_stack_features([f for f, _ in pairs], self.device))
         return self._answer(hidden, cache, [s for _, s in pairs])
 
-    def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, DynamicCache]:
-        """Batched features -> last hidden states (batch, tokens, width) and the full cache."""
-        cache = DynamicCache(config=self.net.config)
+    def prefill(self, received: dict[str, torch.Tensor]) -> tuple[torch.Tensor, evicted.Cache]:
+        """Batched features -> last hidden states (batch, tokens, width) and the full cache. Keys and values of a layer
+        may have fewer tokens than `output`."""
+        cache = evicted.Cache(self.net.config)
         stubs = [_Received(received, i, self.cut, placing.runs_on(self._layers[i])) for i in range(self.cut + 1)]
         with self._layers_replaced([*stubs, *self._layers[self.cut + 1 :]]):
             blank = torch.zeros_like(received["output"])
@@ -183,6 +184,12 @@ class Model:
 
     def _go_on(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         """Token ids (batch, tokens) after what the cache holds -> last hidden states (batch, tokens, width)."""
+        if getattr(cache, "empty", None):
+            with self._layers_replaced(cache.blinded(self._layers)):
+                return self._over(ids, cache)
+        return self._over(ids, cache)
+
+    def _over(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         return self.base(**self._own(ids), past_key_values=cache, use_cache=True).last_hidden_state
 
     def _follow(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
@@ -229,8 +236,8 @@ class _Received(nn.Module):
         self.layer, self.output = layer, received["output"] if layer == cut else None
         self.attention_type = "full_attention"
 
-    def forward(self, hidden: torch.Tensor, *args: Any, past_key_values: DynamicCache, **kwargs: Any) -> torch.Tensor:
-        past_key_values.update(*self.pair, self.layer)
+    def forward(self, hidden: torch.Tensor, *args: Any, past_key_values: evicted.Cache, **kwargs: Any) -> torch.Tensor:
+        past_key_values.take(*self.pair, self.layer, hidden.shape[1])
         return hidden if self.output is None else self.output
 
 
@@ -265,6 +272,11 @@ def parse_split(split: str, depth: int) -> int:
 
 def _stack_ids(inputs: list[dict[str, Any]]) -> torch.Tensor:
     return torch.tensor(np.stack([np.asarray(i["ids"], np.int64) for i in inputs]))
+
+
+def _lengths(sample: Sample) -> tuple[int, ...]:
+    """Tokens of each tensor: a batch has one of each."""
+    return tuple(array.shape[-2] for array in sample.values())
 
 
 def _stack_features(features: list[Sample], device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:

@@ -72,7 +72,8 @@ def _score(model: Model, task: Task, examples: Sequence[Example], samples: Seque
 
 def _through(coder: Any, samples: Sequence[Sample]) -> tuple[list[Sample], float]:
     """Samples as decoded, and their bits per feature point without framing."""
-    coded = [coder.encode(s) for s in samples]
-    decoded = [coder.decode(c, {k: v.shape for k, v in s.items()}) for c, s in zip(coded, samples, strict=True)]
+    kept = [codecs.kept(coder, s) for s in samples]
+    coded = [coder.encode(s) for s in kept]
+    decoded = [coder.decode(c, {k: v.shape for k, v in s.items()}) for c, s in zip(coded, kept, strict=True)]
     elements = sum(a.size for s in samples for a in s.values())
     return decoded, 8 * sum(len(b) for c in coded for b in c) / max(1, elements)

@@ -62,19 +62,26 @@ class Isolated:
 def _send(pipe: IO[bytes], data: bytes, end: float) -> None:
     """Write to a pipe that does not block; what time does not suffice for is left."""
     view = memoryview(data)
-    while view and select.select([], [pipe], [], max(0.0, end - time.monotonic()))[1]:
+    while view and _ready(pipe, select.POLLOUT, end):
         view = view[pipe.write(view[:_CHUNK]) or 0 :]
 
 
 def _receive(pipe: IO[bytes], size: int, end: float) -> bytes:
     """`size` bytes of an unbuffered pipe, fewer if it ends or time does."""
     parts, missing = [], size
-    while missing and select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+    while missing and _ready(pipe, select.POLLIN, end):
         if not (part := pipe.read(min(missing, _CHUNK))):
             break
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def _ready(pipe: IO[bytes], event: int, end: float) -> bool:
+    """Whether there is something to do with a pipe, its end included, before time ends."""
+    waiter = select.poll()
+    waiter.register(pipe, event)
+    return bool(waiter.poll(1000 * max(0.0, end - time.monotonic())))
 
 
 def _server(name: str) -> subprocess.Popen:

@@ -18,8 +18,6 @@ LARGE = b"fine " + bytes(range(256)) * 20_000  # more than pipes hold
 @pytest.fixture
 def ask(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.setattr(isolated, "SECONDS", 1)
-    monkeypatch.setattr(isolated, "_MARGIN", 1)
     call = isolated.Isolated("spoiling:answer")
     yield lambda request: call(request, 1 << 30)
     if "spoiling:answer" in isolated._THREAD.__dict__.get(os.getpid(), {}):
@@ -43,12 +41,12 @@ def test_a_call_that_dies_is_refused_and_the_next_is_answered(ask, before):
 
 @pytest.mark.parametrize("forged", [b"die-midway", b"stand-still"])
 @pytest.mark.parametrize("later", [b"fine", LARGE])
-def test_a_request_that_spoils_the_process_costs_later_ones_time_alone(ask, forged, later):
+def test_a_request_that_spoils_the_process_costs_later_ones_time_alone(ask, forged, later, monkeypatch):
     """The fuzzer's find: SZ3 answered a forged stream, and what came after it was waited for without end."""
-    start = time.monotonic()
     assert ask(forged) == forged[::-1]
+    patience = iter([1, 100])  # seconds: for the process that is spoiled, and for a new one on a busy machine
+    monkeypatch.setattr(isolated, "_deadline", lambda: time.monotonic() + next(patience))
     assert ask(later) == later[::-1]
-    assert time.monotonic() - start < 30
 
 
 def test_threads_have_servers_of_their_own(ask):
@@ -75,14 +73,14 @@ def test_what_stands_still_ends_with_the_run():
 import os, threading
 from lamofc import isolated
 call = isolated.Isolated("spoiling:answer")
-threading.Timer(2, lambda: os.kill(os.getpid(), 9)).start()
 call(b"stand-still", 1 << 30)
 print(isolated._server("spoiling:answer").pid, flush=True)
+threading.Timer(1, lambda: os.kill(os.getpid(), 9)).start()
 call(b"fine", 1 << 30)
 """
     found = script(code)
     assert found.returncode == -9, found.stderr
-    session, end = int(found.stdout), time.monotonic() + 10
+    session, end = int(found.stdout), time.monotonic() + 60
     while (left := _members(session)) and time.monotonic() < end:
         time.sleep(0.1)
     assert not left

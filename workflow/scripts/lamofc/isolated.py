@@ -48,7 +48,7 @@ class Isolated:
         """The answer's length, or why there is none, and the answer."""
         server, size, answer = _server(self.name), _BROKEN, b""
         with contextlib.suppress(BrokenPipeError):
-            end = time.monotonic() + SECONDS + _MARGIN
+            end = _deadline()
             _send(server.stdin, LENGTH.pack(memory) + LENGTH.pack(len(request)) + request, end)
             head = _receive(server.stdout, LENGTH.size, end)
             size = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else _BROKEN
@@ -57,6 +57,10 @@ class Isolated:
             _discard(self.name)
             return _BROKEN, b""
         return size, answer
+
+
+def _deadline() -> float:
+    return time.monotonic() + SECONDS + _MARGIN
 
 
 def _send(pipe: IO[bytes], data: bytes, end: float) -> None:
